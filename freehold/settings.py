@@ -1,0 +1,159 @@
+"""What an operator may set: `FREEHOLD_*` in the environment, or `freehold.toml` in the configuration folder.
+
+The connection to a Temporal server that is not ours comes from the standard `TEMPORAL_*` variables and
+profiles instead (`freehold.stack.client`).
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import platformdirs
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from freehold.errors import BadInput
+from freehold.models.base import Choice
+from freehold.models.names import Person
+
+Port = Annotated[int, Field(ge=1, le=65535, description="a TCP port on the loopback address")]
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+LOOPBACK = "127.0.0.1"
+
+
+class LogLevel(Choice):
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+def whoami() -> str:
+    """`user@host` of this process, also for a user id without an entry in the password database."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"[:64]
+
+
+class Settings(BaseSettings):
+    """Frozen; pass it on, do not read it a second time."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FREEHOLD_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        toml_file=platformdirs.user_config_path("freehold") / "freehold.toml",
+    )
+
+    home: Folder = Field(
+        default_factory=lambda: platformdirs.user_state_path("freehold"),
+        description="where Freehold keeps its inventory, Temporal's database, metrics and logs",
+    )
+    cache: Folder = Field(
+        default_factory=lambda: platformdirs.user_cache_path("freehold"),
+        description="programs and images that can be fetched or built again",
+    )
+    database_url: str = Field(
+        default="", repr=False, description="of the inventory; empty: an SQLite file in home"
+    )
+
+    identity: Person = Field(
+        default_factory=whoami,
+        validation_alias=AliasChoices("identity", "FREEHOLD_OPERATOR"),
+        description="the name under which commands connect to Temporal; stands in every event they cause",
+    )
+
+    temporal_port: Port = 7233
+    temporal_ui_port: Port = 8233
+    temporal_http_port: Port = 7243
+    temporal_metrics_port: Port = 7235
+    temporal_namespace: str = "default"
+    temporal_retention_days: int = Field(default=30, ge=1)
+    temporal_ui_url: str | None = Field(default=None, description="the Web UI of a server that is not ours")
+    task_queue: str = "freehold"
+
+    worker_metrics_port: Port = 9466
+    prometheus_port: Port = 9090
+    prometheus_retention_days: int = Field(default=15, ge=1)
+    scrape_interval_s: int = Field(default=15, ge=1)
+    instance_scrape_interval_s: int = Field(default=15, ge=1, description="5 in the lab")
+
+    log_level: LogLevel = LogLevel.info
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_database(cls, values: dict[str, Any]) -> dict[str, Any]:
+        # Frozen: the value that depends on another one is filled in before validation.
+        if not values.get("database_url"):
+            home = Path(values.get("home") or platformdirs.user_state_path("freehold"))
+            values["database_url"] = f"sqlite:///{home.expanduser().absolute()}/freehold.db"
+        return values
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        seen: dict[int, str] = {}
+        for name, port in self.ports().items():
+            if port in seen:
+                raise ValueError(f"{seen[port]} and {name} are both {port}; give each its own port")
+            seen[port] = name
+        return self
+
+    def ports(self) -> dict[str, int]:
+        return {name: value for name, value in self if name.endswith("_port") and isinstance(value, int)}
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def scrape_targets(self) -> Path:
+        """One JSON file per instance, read by Prometheus."""
+        return self.home / "prometheus" / "targets"
+
+    @property
+    def prometheus_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.prometheus_port}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process (`None` among `overrides`: not given), or one sentence on what is wrong."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']} (given: {_shown(problem)})"
+            if problem["loc"]
+            else problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors()
+        ]
+        raise BadInput(f"The settings cannot be used: {'; '.join(problems)}.") from error
+
+
+def _shown(problem: Any) -> str:
+    return "hidden" if "database_url" in problem["loc"] else repr(problem["input"])
