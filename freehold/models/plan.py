@@ -1,0 +1,154 @@
+"""The plan: all that a procedure will do, as data, with a hash that an approval names."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from freehold.models.base import Choice, Model, content_hash
+from freehold.models.hall import Cable
+from freehold.models.names import Address, Interface, Name, PortName, Prefix, Vlan
+from freehold.models.network import PortChange, PortConfig, SwitchChange, TrunkChange
+from freehold.models.request import InstanceRequest
+
+
+class HoldKind(Choice):
+    """What can be held by one instance only."""
+
+    SERVER = "server"  # key: device name
+    PORT = "port"  # key: device/port of a switch
+    VLAN = "vlan"  # key: site/vlan
+    PREFIX = "prefix"  # key: site/prefix
+    ADDRESS = "address"  # key: site/address
+    ENDPOINT_NAME = "name"  # key: DNS name
+
+
+class Hold(Model):
+    """One reserved thing. The inventory grants each (kind, key) once."""
+
+    kind: HoldKind
+    key: str
+
+
+class NetworkPurpose(Choice):
+    FRONT = "front"
+    BACK = "back"
+
+
+class PlannedNetwork(Model):
+    """A network the instance uses: the customer's own (front) or one that is nobody else's (back)."""
+
+    purpose: NetworkPurpose
+    vlan: Vlan
+    prefix: Prefix
+
+
+class PlannedNic(Model):
+    """A server's NIC in the plan: its network, the switch port its cable must lead to, its address if any."""
+
+    nic: PortName
+    mac: str
+    network: NetworkPurpose
+    switch: Name
+    switch_port: PortName
+    cable: Cable
+    address: Interface | None = None
+
+
+class PlannedServer(Model):
+    server: Name
+    serial: str
+    rack: Name
+    unit: int
+    feeds: tuple[Name, ...]
+    roles: tuple[Name, ...]
+    nics: tuple[PlannedNic, ...]
+    disks: tuple[str, ...] = Field(description="data disks below /dev, in order")
+    powered: bool = True
+
+    def nic(self, purpose: NetworkPurpose) -> PlannedNic | None:
+        return next((n for n in self.nics if n.network is purpose), None)
+
+
+class Endpoint(Model):
+    """Where the service answers. It never changes while the instance lives."""
+
+    address: Interface
+    port: int = 443
+    name: str = Field(description="DNS name in the certificate, besides the address")
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.address.ip}:{self.port}" if self.port != 443 else f"https://{self.address.ip}"
+
+
+class PlannedPort(Model):
+    """A switch port before and after. `before` is what the inventory says until the switch itself was read."""
+
+    switch: Name
+    change: PortChange
+    before: PortConfig = PortConfig()
+
+
+class PlannedTrunk(Model):
+    switch: Name
+    change: TrunkChange
+
+
+class DeviceDiff(Model):
+    """The exact change of one device, as it would be applied now; `before` is the hash of what was read."""
+
+    device: Name
+    before: str
+    diff: str
+    commands: tuple[str, ...] = ()
+
+
+class Plan(Model):
+    """Everything a procedure will do. Pure data: same inventory and request, same plan, same hash."""
+
+    procedure: Name
+    request: InstanceRequest
+    servers: tuple[PlannedServer, ...]
+    networks: tuple[PlannedNetwork, ...]
+    endpoint: Endpoint
+    ports: tuple[PlannedPort, ...]
+    trunks: tuple[PlannedTrunk, ...] = ()
+    holds: tuple[Hold, ...]
+    management: tuple[tuple[Name, Address], ...] = Field(
+        default=(), description="management address of every server and switch in the plan"
+    )
+    diffs: tuple[DeviceDiff, ...] = Field(default=(), description="empty until the devices were read")
+
+    @property
+    def hash(self) -> str:
+        """What an approval names: the first 16 hex digits of the plan's content hash."""
+        return content_hash(self)[:16]
+
+    @property
+    def instance(self) -> str:
+        return self.request.instance
+
+    def network(self, purpose: NetworkPurpose) -> PlannedNetwork | None:
+        return next((n for n in self.networks if n.purpose is purpose), None)
+
+    def switches(self) -> tuple[str, ...]:
+        """Switches the plan touches, sorted."""
+        return tuple(sorted({p.switch for p in self.ports} | {t.switch for t in self.trunks}))
+
+    def switch_change(self, switch: str) -> SwitchChange:
+        """What this plan wants of one switch."""
+        return SwitchChange(
+            switch=switch,
+            ports=tuple(p.change for p in self.ports if p.switch == switch),
+            trunks=tuple(t.change for t in self.trunks if t.switch == switch),
+        )
+
+    def switch_undo(self, switch: str) -> SwitchChange:
+        """The way back for one switch: ports as they were read, trunk memberships that were added taken out."""
+        return SwitchChange(
+            switch=switch,
+            ports=tuple(PortChange(port=p.change.port, config=p.before) for p in self.ports if p.switch == switch),
+            trunks=tuple(
+                t.change.model_copy(update={"present": not t.change.present}) for t in self.trunks if t.switch == switch
+            ),
+        )

@@ -1,0 +1,68 @@
+"""What customers and operators ask for, and the messages people send to a running procedure."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from freehold.models.base import Choice, Message, Model
+from freehold.models.names import Name, Person
+
+
+class Isolation(Choice):
+    """Whether a layer runs on hardware of its own or on the public instance's."""
+
+    DEDICATED = "dedicated"
+    SHARED = "shared"
+
+
+class InstanceRequest(Model):
+    """A request for a private instance: the input of `ProvisionInstance`."""
+
+    instance: Name = Field(description="name of the new instance, unique")
+    customer: Name
+    site: Name
+    service: Name = "object-storage"
+    tier: Name = "compact"
+    capacity_gib: int = Field(default=1, ge=1, le=1_000_000, description="usable space the customer needs")
+    web: Isolation = Isolation.DEDICATED
+    storage: Isolation = Isolation.DEDICATED
+    features: tuple[Name, ...] = ()
+    requested_by: Person = Field(description="who asks; this person cannot approve")
+    dry_run: bool = Field(default=False, description="plan and show, touch nothing")
+
+
+class DecommissionRequest(Model):
+    """The input of `DecommissionInstance`: ends an instance and destroys its data."""
+
+    instance: Name
+    requested_by: Person
+    dry_run: bool = False
+
+
+class Approve(Message):
+    """Yes to the plan with this hash. An empty hash means: the plan as it stands now."""
+
+    operator: Person
+    plan_hash: str = ""
+    comment: str = Field(default="", max_length=2000)
+
+
+class Reject(Message):
+    """No to the plan; everything reserved is given back."""
+
+    operator: Person
+    comment: str = Field(default="", max_length=2000)
+
+
+class Retry(Message):
+    """Try the parked step again."""
+
+    operator: Person
+    comment: str = Field(default="", max_length=2000)
+
+
+class Abort(Message):
+    """Stop, and undo what was done, in reverse order."""
+
+    operator: Person
+    comment: str = Field(default="", max_length=2000)

@@ -1,0 +1,98 @@
+"""What a procedure asks a service. A new service is a folder that answers these questions; no procedure names one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from freehold.models.base import Choice, Model
+from freehold.models.names import Name
+from freehold.models.plan import NetworkPurpose, Plan
+from freehold.models.request import InstanceRequest
+from freehold.models.server import ServerIntent
+
+
+class ServerNeed(Model):
+    """Servers that planning must find: `count` of them, spread over racks and power feeds."""
+
+    roles: tuple[Name, ...]
+    count: int = Field(ge=1)
+    networks: tuple[NetworkPurpose, ...]
+    disks: int = 0
+    disk_gib: int = Field(default=0, description="least size of each disk")
+    memory_gib: int = 1
+    cores: int = 1
+
+
+class SecretKind(Choice):
+    PASSWORD = "password"  # 40 random URL-safe characters
+    HEX = "hex"  # 32 random bytes, hexadecimal
+    CERTIFICATE = "certificate"  # PEM: private key, certificate for the endpoint, chain
+
+
+class SecretNeed(Model):
+    """A secret that must exist before the servers are configured; made once, never shown."""
+
+    name: str
+    kind: SecretKind
+
+
+class MetricsTarget(Model):
+    """Something Prometheus scrapes: `host:port` in the management network, and its labels."""
+
+    address: str
+    path: str = "/metrics"
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class Probe(Model):
+    """A program run on a host to observe a claim. It prints JSON with `ok: bool` and what it saw."""
+
+    name: Name
+    host: Name
+    claim: str
+    script: str
+    given: dict[str, Any] = Field(default_factory=dict)
+    timeout_s: int = 120
+
+
+class Stage(Model):
+    """A named part of bringing servers up, shown as a step of the procedure; intents grow from stage to stage."""
+
+    name: str
+    intents: tuple[ServerIntent, ...]
+
+
+class Service(Protocol):
+    """One service, e.g. object storage. Pure: no I/O, no device, no clock."""
+
+    name: str
+
+    def check(self, request: InstanceRequest) -> None:
+        """Refuse what the blueprint does not allow: raises BadInput in one sentence."""
+
+    def needs(self, request: InstanceRequest) -> tuple[ServerNeed, ...]:
+        """The servers this request takes."""
+
+    def secrets(self, plan: Plan) -> tuple[SecretNeed, ...]:
+        """The secrets this instance has; names begin with `instances/<instance>/`."""
+
+    def stages(self, plan: Plan) -> tuple[Stage, ...]:
+        """Desired state of every server, in order: base, the service itself, the endpoint, monitoring.
+
+        Each stage's intent contains the former stages' (desired state grows), so the last one is the whole.
+        """
+
+    def credentials(self, plan: Plan) -> Mapping[str, str]:
+        """What the customer needs to use the instance; values may hold secret tokens."""
+
+    def targets(self, plan: Plan) -> tuple[MetricsTarget, ...]:
+        """What is to be scraped."""
+
+    def customer_probe(self, plan: Plan, host: str, address: str) -> Probe:
+        """Proof of service, run on the customer's own host."""
+
+    def stranger_probe(self, plan: Plan, host: str, address: str) -> Probe:
+        """Proof of isolation, run on another customer's host: refused on every port."""
