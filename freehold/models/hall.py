@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+import yaml
+from pydantic import Field, ValidationError, model_validator
 
+from freehold.errors import BadInput
 from freehold.models.base import Choice, Model
 from freehold.models.names import Address, Interface, Label, Mac, Name, PortName, Prefix, Serial, Vlan
 from freehold.models.network import PortConfig, Ref
@@ -194,3 +197,24 @@ class Hall(Model):
             if device.name == name:
                 return device
         raise KeyError(name)
+
+
+def load_hall(path: Path) -> Hall:
+    """Read a hall from its YAML file. Raises BadInput with one sentence: file, field, value, what is allowed."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise BadInput(f"{path}: must be a mapping with the fields of a hall, not {type(data).__name__}")
+    try:
+        return Hall.model_validate(data)
+    except ValidationError as error:
+        first, others = error.errors()[0], error.error_count() - 1
+        field = ".".join(str(part) for part in first["loc"]) or "the hall"
+        given = "" if isinstance(first["input"], dict | list) else f" (given: {first['input']!r})"
+        more = f"; {others} more after this one" if others else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise BadInput(f"{path}: {field}: {message}{given}{more}") from error
