@@ -74,3 +74,13 @@ class ProofFailed(FreeholdError):
 
 class SecretMissing(FreeholdError):
     """A credential reference has no secret behind it."""
+
+
+class ProgramMissing(FreeholdError):
+    """A program that the stack needs is neither here nor can it be fetched; says what to install."""
+
+
+class StackError(FreeholdError):
+    """A part of the local stack, or the Temporal server in use, does not do what it must."""
+
+    retryable = True

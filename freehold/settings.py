@@ -67,9 +67,7 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_cache_path("freehold"),
         description="programs and images that can be fetched or built again",
     )
-    database_url: str = Field(
-        default="", repr=False, description="of the inventory; empty: an SQLite file in home"
-    )
+    database_url: str = Field(default="", repr=False, description="of the inventory; empty: an SQLite file in home")
 
     identity: Person = Field(
         default_factory=whoami,
@@ -85,6 +83,7 @@ class Settings(BaseSettings):
     temporal_retention_days: int = Field(default=30, ge=1)
     temporal_ui_url: str | None = Field(default=None, description="the Web UI of a server that is not ours")
     task_queue: str = "freehold"
+    worker_module: str = Field(default="workers.main", description="what `freehold up` runs as its workers")
 
     worker_metrics_port: Port = 9466
     prometheus_port: Port = 9090
@@ -111,6 +110,11 @@ class Settings(BaseSettings):
                 raise ValueError(f"{seen[port]} and {name} are both {port}; give each its own port")
             seen[port] = name
         return self
+
+    def environment(self) -> dict[str, str]:
+        """These settings for a process that we start; who runs a command is not the workers' identity."""
+        dumped = self.model_dump(mode="json", exclude={"identity"}, exclude_none=True)
+        return {f"FREEHOLD_{name.upper()}": str(value) for name, value in dumped.items()}
 
     def ports(self) -> dict[str, int]:
         return {name: value for name, value in self if name.endswith("_port") and isinstance(value, int)}
@@ -141,7 +145,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """The settings of this process (`None` among `overrides`: not given), or one sentence on what is wrong."""
+    """The settings of this process; `None` among `overrides` means not given."""
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)

@@ -1,0 +1,99 @@
+"""What all commands share: the terminal, `--json`, the settings of this call, and how errors are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from pydantic import BaseModel, TypeAdapter
+from rich.console import Console
+from rich.table import Table
+
+from freehold.errors import FreeholdError
+from freehold.settings import Settings, load_settings
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+T = TypeVar("T")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+_given: dict[str, Any] = {}
+_shown = {"trace": False}
+
+
+def configure(*, debug: bool, **overrides: Any) -> None:
+    """What the options before the command said."""
+    _given.update(overrides)
+    _shown.update(trace=debug)
+
+
+def settings() -> Settings:
+    return load_settings(**_given)
+
+
+def print_json(value: Any) -> None:
+    """`value` may hold models, dates and paths; nothing else is on standard output."""
+    print(TypeAdapter(Any).dump_json(value, indent=2).decode(), flush=True)
+
+
+def print_rows(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, empty: str
+) -> None:
+    """A table where there are rows, else one sentence."""
+    table = Table(title=title, box=None, title_justify="left", header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    if table.row_count:
+        out.print(table)
+    else:
+        out.print(empty)
+
+
+def show(value: BaseModel | Sequence[BaseModel], as_json: bool, *human: Any) -> None:
+    """JSON for programs, or what a person reads."""
+    if as_json:
+        print_json(value)
+    else:
+        for part in human:
+            out.print(part)
+
+
+def say(sentence: str) -> None:
+    """Progress for a person; on standard error, so that it never mixes with a result."""
+    err.print(sentence, markup=False, soft_wrap=True)
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def fail(error: BaseException) -> NoReturn:
+    """One sentence and exit code 1; the trace only for who asks for it with `--debug`."""
+    known = isinstance(error, FreeholdError | OSError)
+    message = _sentence(error)
+    if _shown["trace"]:
+        err.print_exception()
+    elif not known:
+        message += " This is a mistake in Freehold; `freehold --debug ...` shows where."
+    if "--json" in sys.argv:
+        kind = error.type if isinstance(error, FreeholdError) else type(error).__name__
+        print(json.dumps({"error": {"type": kind, "message": message}}), flush=True)
+    else:
+        err.print(message, style="red", markup=False, soft_wrap=True)
+    raise SystemExit(1)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, FreeholdError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}."
+    return f"{type(error).__name__}: {error}."

@@ -1,0 +1,106 @@
+"""The `freehold` command. Each command's module is imported only when it is asked for, so all start fast."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from freehold.cli import console
+
+# command at the top level -> the module in freehold.cli whose `app` has it, as a command or as a whole group
+COMMANDS = {
+    "up": "stack",
+    "down": "stack",
+    "status": "stack",
+    "logs": "stack",
+    "demo": "demo",
+    "instance": "instance",
+    "inbox": "approvals",
+    "approve": "approvals",
+    "reject": "approvals",
+    "retry": "approvals",
+    "abort": "approvals",
+    "inventory": "inventory",
+    "evidence": "evidence",
+    "lab": "lab",
+}
+
+
+class Commands(TyperGroup):
+    """The table above as a group."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for name, module in COMMANDS.items() if importlib.util.find_spec(f"freehold.cli.{module}")]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"freehold.cli.{COMMANDS[cmd_name]}")
+        group = typer.main.get_group(module.app)
+        found = group.commands.get(cmd_name, group)
+        found.name = cmd_name
+        return found
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.out.print(f"freehold {version('freehold')}")
+        raise typer.Exit
+
+
+@app.callback()
+def freehold(
+    identity: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Who you are [env: FREEHOLD_OPERATOR].")
+    ] = None,
+    home: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where Freehold keeps its state [env: FREEHOLD_HOME].")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Private copies of a provider's services, on hardware that nobody else touches."""
+    console.configure(debug=debug, identity=identity, home=home)
+
+
+def run() -> None:
+    """The entry point. Leaves without the interpreter's own end, in which Temporal's SDK at times crashes."""
+    code = _run()
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            code = code or 1
+    os._exit(code)
+
+
+def _run() -> int:
+    try:
+        try:
+            app(prog_name="freehold")
+        except Exception as error:
+            console.fail(error)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,178 @@
+"""Start, stop and look at the local stack."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import psutil
+import structlog
+
+from freehold.errors import Conflict, StackError
+from freehold.settings import Settings
+from freehold.stack import prometheus, temporal
+from freehold.stack.binaries import Say, file_lock
+from freehold.stack.client import connect, connection, owns_server, ui_url
+from freehold.stack.programs import programs
+from freehold.stack.state import (
+    MARK,
+    ProgramState,
+    ProgramStatus,
+    StackStatus,
+    leftovers,
+    read_state,
+    state_file,
+    supervisor_pid,
+)
+
+START_TIMEOUT = timedelta(seconds=90)
+STOP_TIMEOUT = timedelta(seconds=45)
+KILL_TIMEOUT = timedelta(seconds=5)
+
+log = structlog.get_logger(__name__)
+
+
+def status(settings: Settings) -> StackStatus:
+    supervisor = supervisor_pid(settings)
+    return StackStatus(
+        home=settings.home,
+        supervisor=supervisor,
+        temporal=connection(settings)["target_host"],
+        ui=ui_url(settings),
+        programs=read_state(settings) if supervisor else (),
+    )
+
+
+def up(settings: Settings, say: Say) -> StackStatus:
+    """Have the whole stack running and ready; says what it does. A stack that runs already is left alone."""
+    with file_lock(settings.home / "stack" / "up.lock"):
+        if (found := status(settings)).supervisor:
+            _refresh_prometheus(settings, found, say)
+            say("Already running.")
+        else:
+            _start(settings, say)
+        return _wait_until_ready(settings, say)
+
+
+def down(settings: Settings, say: Say) -> bool:
+    """Stop everything and prove that nothing is left; True when there was something to stop."""
+    supervisor = supervisor_pid(settings)
+    remains = [process for process in leftovers(settings) if process.pid != supervisor]
+    if supervisor:
+        say(f"Stopping {', '.join(program.name for program in reversed(read_state(settings)))} ...")
+        os.kill(supervisor, signal.SIGTERM)
+        _wait_for_end([psutil.Process(supervisor)], STOP_TIMEOUT)
+    elif remains:
+        say(f"No supervisor runs, but {len(remains)} of its processes do. Stopping them ...")
+    _clear(settings)
+    state_file(settings).unlink(missing_ok=True)
+    return bool(supervisor or remains)
+
+
+def _start(settings: Settings, say: Say) -> None:
+    settings.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if stale := _clear(settings):
+        say(f"Stopped {stale} processes that an earlier stack left behind.")
+    stack = programs(settings, say)
+    _check_ports(settings)
+    if not owns_server():
+        say(f"Using the Temporal server at {connection(settings)['target_host']}.")
+        if created := asyncio.run(_prepare_foreign_server(settings)):
+            say(f"Created search attributes {', '.join(created)}.")
+    say(f"Starting {', '.join(program.name for program in stack)} ...")
+    state_file(settings).unlink(missing_ok=True)
+    _launch(settings)
+
+
+def _launch(settings: Settings) -> None:
+    environment = os.environ | settings.environment() | {MARK: str(settings.home)}
+    environment.pop("FREEHOLD_OPERATOR", None)  # whoever types `up` is not the workers' identity
+    with (settings.logs / "supervisor.log").open("ab") as output:
+        subprocess.Popen(
+            [sys.executable, "-m", "freehold.stack.supervisor"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=settings.home,
+            env=environment,
+        )
+
+
+async def _prepare_foreign_server(settings: Settings) -> list[str]:
+    return await temporal.ensure_search_attributes(await connect(settings))
+
+
+def _wait_until_ready(settings: Settings, say: Say) -> StackStatus:
+    began, told = time.monotonic(), set[str]()
+    while time.monotonic() - began < START_TIMEOUT.total_seconds():
+        found = status(settings)
+        for program in found.programs:
+            if program.state == ProgramState.ready and program.name not in told:
+                told.add(program.name)
+                say(f"{program.name} is ready at {program.address} ({program.ready_after_s:g} s)")
+        if found.ready:
+            return found
+        if not found.supervisor and time.monotonic() - began > KILL_TIMEOUT.total_seconds():
+            raise StackError(f"The supervisor did not start; {settings.logs / 'supervisor.log'} says why.")
+        time.sleep(0.1)
+    raise StackError(" ".join(_why_not_ready(settings, program) for program in status(settings).programs).strip())
+
+
+def _why_not_ready(settings: Settings, program: ProgramStatus) -> str:
+    if program.state == ProgramState.ready:
+        return ""
+    log_file = settings.logs / f"{program.name}.log"
+    return f"{program.name} is {program.state} ({program.problem or 'no reason known'}); see {log_file}."
+
+
+def _refresh_prometheus(settings: Settings, found: StackStatus, say: Say) -> None:
+    pid = next((program.pid for program in found.programs if program.name == "prometheus"), None)
+    if pid and prometheus.write_config(settings):
+        os.kill(pid, signal.SIGHUP)
+        say("Told Prometheus its new configuration.")
+
+
+def _check_ports(settings: Settings) -> None:
+    """Before anything starts, so that a taken port is one sentence and no restart loop."""
+    needed = {
+        name: port for name, port in settings.ports().items() if owns_server() or not name.startswith("temporal_")
+    }
+    taken = [f"{port} ({name}) by {who}" for name, port in needed.items() for who in _listeners(port)]
+    if taken:
+        raise Conflict(
+            f"Ports are in use: {', '.join(taken)}. Stop what uses them, or set another port, "
+            f"e.g. FREEHOLD_{next(iter(needed)).upper()}."
+        )
+
+
+def _listeners(port: int) -> Iterator[str]:
+    for found in psutil.net_connections("tcp"):
+        if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port:
+            yield f"{psutil.Process(found.pid).name()}, process {found.pid}" if found.pid else "another user's process"
+            return
+
+
+def _clear(settings: Settings) -> int:
+    """End what belongs to this stack and outlived its supervisor."""
+    found = leftovers(settings)
+    for process in found:
+        log.info("ending a process left behind", pid=process.pid, name=process.name())
+        process.terminate()
+    _wait_for_end(found, KILL_TIMEOUT)
+    if still := leftovers(settings):
+        raise StackError(f"Processes {', '.join(str(process.pid) for process in still)} do not end.")
+    return len(found)
+
+
+def _wait_for_end(processes: list[psutil.Process], within: timedelta) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=within.total_seconds())
+    for process in alive:
+        process.kill()
+    psutil.wait_procs(alive, timeout=KILL_TIMEOUT.total_seconds())

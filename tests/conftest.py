@@ -1,0 +1,106 @@
+"""Fixtures for all tests: one real Temporal server per session."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+from temporalio.runtime import Runtime
+
+from freehold.errors import StackError
+from freehold.settings import Settings, load_settings
+from freehold.stack import temporal as server
+from freehold.stack.binaries import find_temporal
+from freehold.stack.client import connect
+
+
+@dataclass(frozen=True)
+class TemporalServer:
+    """A development server of this test session. Share it: use task queues and workflow ids of your own."""
+
+    settings: Settings
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.settings.temporal_port}"
+
+    @property
+    def ui(self) -> str:
+        return f"http://127.0.0.1:{self.settings.temporal_ui_port}"
+
+    async def client(self, identity: str = "test", *, runtime: Runtime | None = None) -> Client:
+        return await connect(self.settings, identity, runtime=runtime)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports: list[int] = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporal_profile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No server of the person who runs the tests is touched."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ADDRESS", "NAMESPACE", "API_KEY", "TLS", "PROFILE"):
+            patch.delenv(f"TEMPORAL_{name}", raising=False)
+        patch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path_factory.mktemp("profile") / "none.toml"))
+        yield
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with a home and ports of their own."""
+    return own_settings(tmp_path)
+
+
+def own_settings(home: Path) -> Settings:
+    names = ("temporal", "temporal_ui", "temporal_http", "temporal_metrics", "worker_metrics", "prometheus")
+    ports = dict(zip((f"{name}_port" for name in names), free_ports(len(names)), strict=True))
+    return load_settings(home=home, **ports)
+
+
+@pytest.fixture(scope="session")
+def temporal(_own_temporal_profile: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
+    """One real server for the session; it dies with pytest, however that ends."""
+    settings = own_settings(tmp_path_factory.mktemp("temporal"))
+    command = server.server_command(settings, find_temporal(settings, print))
+    log = settings.home / "temporal.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        asyncio.run(_prepare(settings, process, log))
+        yield TemporalServer(settings)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+async def _prepare(settings: Settings, process: subprocess.Popen[bytes], log: Path) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            if process.poll() is not None:
+                raise RuntimeError(f"Temporal ended with exit code {process.returncode}; see {log}")
+            try:
+                client = await connect(settings, "test")
+                break
+            except StackError:
+                await asyncio.sleep(0.1)
+    await server.ensure_search_attributes(client)
