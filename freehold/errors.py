@@ -76,6 +76,10 @@ class SecretMissing(FreeholdError):
     """A credential reference has no secret behind it."""
 
 
+class SecretStoreUnusable(FreeholdError):
+    """The secret store cannot be opened: its key is missing, wrong or readable by others, or the file is broken."""
+
+
 class ProgramMissing(FreeholdError):
     """A program that the stack needs is neither here nor can it be fetched; says what to install."""
 
