@@ -1,0 +1,79 @@
+"""What is kept about instances: evidence, files, and the fingerprint of the whole inventory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+from sqlalchemy.orm import Session
+
+from freehold.inventory.schema import (
+    CableRow,
+    CustomerRow,
+    DeviceRow,
+    EvidenceRow,
+    FileRow,
+    HallRow,
+    HoldRow,
+    InstanceRow,
+    LeaseRow,
+    RackRow,
+    SiteRow,
+)
+from freehold.models.instance import Evidence, EvidenceKind, InstanceState
+
+
+def keep_evidence(session: Session, evidence: Evidence) -> None:
+    """Evidence is never overwritten: what was observed first under an id stands."""
+    if session.get(EvidenceRow, evidence.id) is None:
+        session.add(
+            EvidenceRow(
+                id=evidence.id,
+                instance=evidence.instance,
+                kind=evidence.kind,
+                at=evidence.at.isoformat(),
+                document=evidence.model_dump_json(),
+            )
+        )
+
+
+def evidence(session: Session, instance: str, kind: EvidenceKind | None) -> tuple[Evidence, ...]:
+    """What was observed, oldest first."""
+    query = select(EvidenceRow.document).where(EvidenceRow.instance == instance)
+    if kind is not None:
+        query = query.where(EvidenceRow.kind == kind)
+    found = (Evidence.model_validate_json(document) for document in session.scalars(query))
+    return tuple(sorted(found, key=lambda e: (e.at, e.id)))
+
+
+def keep_file(session: Session, instance: str, name: str, content: bytes) -> None:
+    session.merge(FileRow(instance=instance, name=name, content=content))
+
+
+def file(session: Session, instance: str, name: str) -> bytes | None:
+    row = session.get(FileRow, (instance, name))
+    return None if row is None else row.content
+
+
+def fingerprint(session: Session) -> str:
+    """Hash of all but evidence, instances that are gone, and times: equal before a procedure and after its undo."""
+    digest = hashlib.sha256()
+    for query in _all():
+        for row in sorted(_texts(session.execute(query))):
+            digest.update(repr(row).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _texts(rows: Iterable[Row[*tuple[Any, ...]]]) -> Iterable[tuple[str, ...]]:
+    return (tuple(repr(value) for value in row) for row in rows)
+
+
+def _all() -> Iterable[Select[*tuple[Any, ...]]]:
+    for table in (HallRow, SiteRow, RackRow, DeviceRow, CableRow, CustomerRow, HoldRow, FileRow):
+        yield select(table.__table__)
+    live = InstanceRow.state != InstanceState.GONE
+    yield select(InstanceRow.name, InstanceRow.state, InstanceRow.plan).where(live)
+    yield select(LeaseRow.instance, LeaseRow.procedure, LeaseRow.workflow_id, LeaseRow.run_id)

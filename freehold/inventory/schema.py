@@ -1,0 +1,110 @@
+"""The tables. What the hall is made of is kept as documents of our models; what must be unique is a key.
+
+A change here needs a migration in `migrations/versions`, and `REVISION` set to it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, LargeBinary, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+
+REVISION = "0001"
+"""The migration that this code is written for."""
+
+
+class Base(MappedAsDataclass, DeclarativeBase):
+    pass
+
+
+class HallRow(Base):
+    """The hall itself, one row."""
+
+    __tablename__ = "hall"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    management: Mapped[str]
+
+
+class SiteRow(Base):
+    __tablename__ = "sites"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+
+
+class RackRow(Base):
+    """`name` is site/rack."""
+
+    __tablename__ = "racks"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+
+
+class DeviceRow(Base):
+    __tablename__ = "devices"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+    site: Mapped[str] = mapped_column(index=True)
+    kind: Mapped[str]
+    host_key: Mapped[str]
+    credential: Mapped[str]
+
+
+class CableRow(Base):
+    """`name` is the label."""
+
+    __tablename__ = "cables"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+
+
+class CustomerRow(Base):
+    __tablename__ = "customers"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+
+
+class HoldRow(Base):
+    """Who holds what. The key is what decides every race: a thing is granted once."""
+
+    __tablename__ = "holds"
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    instance: Mapped[str] = mapped_column(index=True)
+
+
+class InstanceRow(Base):
+    __tablename__ = "instances"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    plan: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[str]
+    active_at: Mapped[str | None]
+
+
+class LeaseRow(Base):
+    """One procedure at a time per instance."""
+
+    __tablename__ = "leases"
+    instance: Mapped[str] = mapped_column(primary_key=True)
+    procedure: Mapped[str]
+    workflow_id: Mapped[str]
+    run_id: Mapped[str]
+    since: Mapped[str]
+
+
+class EvidenceRow(Base):
+    __tablename__ = "evidence"
+    __table_args__ = (Index("ix_evidence_instance_at", "instance", "at"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    instance: Mapped[str]
+    kind: Mapped[str]
+    at: Mapped[str]
+    document: Mapped[str] = mapped_column(Text)
+
+
+class FileRow(Base):
+    """Files that an instance cannot do without, e.g. ring builders."""
+
+    __tablename__ = "files"
+    instance: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)

@@ -1,0 +1,155 @@
+"""The inventory: what there is, who holds it, and what was observed. Every method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from freehold.devices.base import Secrets
+from freehold.errors import BadInput
+from freehold.inventory import halls, records, reservations
+from freehold.inventory.engine import Database
+from freehold.inventory.halls import ImportCounts
+from freehold.inventory.handover import load_hall, load_host_keys
+from freehold.models.access import Access
+from freehold.models.hall import Device, Hall
+from freehold.models.instance import Evidence, EvidenceKind, Instance, InstanceState, Lease
+from freehold.models.plan import Hold, Plan
+from freehold.planning.snapshot import InventorySnapshot
+
+DEVICE_KEY = "devices/ssh-key"
+"""Name of the secret that opens the devices of a hand-over."""
+
+
+class Inventory:
+    """Safe to share between threads; each process opens its own."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database, and bring its tables up to date if they are not."""
+        self._database = Database(url)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def import_hall(self, hall: Hall, host_keys: Mapping[str, str], credential: str = DEVICE_KEY) -> ImportCounts:
+        """Make this the hall. Repeating it changes nothing; a device without a new host key keeps the one it has.
+
+        Raises Conflict when an instance holds what the hall no longer has.
+        """
+        with self._database.write() as session:
+            return halls.import_hall(session, hall, host_keys, credential)
+
+    def import_bundle(self, folder: Path, secrets: Secrets) -> ImportCounts:
+        """Bring in a hand-over folder; its private key goes to the secret store."""
+        hall = load_hall(folder / "hall.yaml")
+        host_keys = load_host_keys(folder / "known_hosts", hall)
+        try:
+            key = (folder / "id_ed25519").read_text()
+        except OSError as error:
+            raise BadInput(f"{folder / 'id_ed25519'}: cannot be read: {error.strerror}.") from error
+        secrets.put(DEVICE_KEY, key)
+        return self.import_hall(hall, host_keys, DEVICE_KEY)
+
+    def hall(self) -> Hall:
+        with self._database.read() as session:
+            return halls.read_hall(session)
+
+    def snapshot(self, site: str | None = None) -> InventorySnapshot:
+        """All that planning needs, of one moment; with `site`, devices and cables of that site only."""
+        with self._database.read() as session:
+            return halls.read_snapshot(session, site)
+
+    def access(self, device: str) -> Access:
+        with self._database.read() as session:
+            return halls.access(session, device)
+
+    def hosts(self, customer: str | None = None) -> tuple[Device, ...]:
+        """Customers' own machines, of one customer or of all."""
+        with self._database.read() as session:
+            return halls.hosts(session, customer)
+
+    def reserve(self, plan: Plan, lease: Lease | None = None) -> None:
+        """Take everything the plan holds and write the instance down, or raise Conflict and take nothing.
+
+        Repeating it is harmless. With a lease, only the run that has it may reserve.
+        """
+        with self._database.write() as session:
+            reservations.reserve(session, plan, lease)
+
+    def release(self, instance: str, *, forget: bool = False) -> bool:
+        """Give everything back; True when there was something. `forget`: as if it had never been asked for."""
+        with self._database.write() as session:
+            return reservations.release(session, instance, forget)
+
+    def holds(self, instance: str | None = None) -> tuple[tuple[Hold, str], ...]:
+        """What is held and by which instance."""
+        with self._database.read() as session:
+            return reservations.holds(session, instance)
+
+    def take_lease(self, instance: str, procedure: str, workflow_id: str, run_id: str) -> Lease:
+        """The right to work on an instance. Raises LeaseHeld that says which procedure has it."""
+        with self._database.write() as session:
+            return reservations.take_lease(session, instance, procedure, workflow_id, run_id)
+
+    def drop_lease(self, instance: str, workflow_id: str, run_id: str) -> bool:
+        """Give the right back; False when this run does not have it."""
+        with self._database.write() as session:
+            return reservations.drop_lease(session, instance, workflow_id, run_id)
+
+    def lease(self, instance: str) -> Lease | None:
+        with self._database.read() as session:
+            return reservations.lease(session, instance)
+
+    def create_instance(self, plan: Plan) -> bool:
+        """Write an instance down without any hold; `reserve` does both. False when it is there."""
+        with self._database.write() as session:
+            return reservations.create_instance(session, plan)
+
+    def instance(self, name: str) -> Instance:
+        with self._database.read() as session:
+            return reservations.instance(session, name)
+
+    def instances(self) -> tuple[Instance, ...]:
+        """All instances, also those that are gone."""
+        with self._database.read() as session:
+            return reservations.instances(session)
+
+    def set_state(self, instance: str, state: InstanceState) -> None:
+        with self._database.write() as session:
+            reservations.set_state(session, instance, state)
+
+    def update_plan(self, instance: str, plan: Plan) -> None:
+        """Replace the plan by one that takes the same things."""
+        with self._database.write() as session:
+            reservations.update_plan(session, instance, plan)
+
+    def undo_plan(self, instance: str) -> Plan:
+        """The plan to take back: without the trunk memberships that other instances still need.
+
+        Marks the instance as leaving, so that of two that leave together the last one takes them out.
+        """
+        with self._database.write() as session:
+            return reservations.undo_plan(session, instance)
+
+    def keep_evidence(self, evidence: Evidence) -> None:
+        """Keep what was observed. The first under an id stands, so repeating is harmless."""
+        with self._database.write() as session:
+            records.keep_evidence(session, evidence)
+
+    def evidence(self, instance: str, kind: EvidenceKind | None = None) -> tuple[Evidence, ...]:
+        with self._database.read() as session:
+            return records.evidence(session, instance, kind)
+
+    def keep_file(self, instance: str, name: str, content: bytes) -> None:
+        """Keep or replace a file of an instance, until the instance is released."""
+        with self._database.write() as session:
+            records.keep_file(session, instance, name, content)
+
+    def file(self, instance: str, name: str) -> bytes | None:
+        with self._database.read() as session:
+            return records.file(session, instance, name)
+
+    def fingerprint(self) -> str:
+        """Hash of everything but evidence, instances that are gone, and times."""
+        with self._database.read() as session:
+            return records.fingerprint(session)

@@ -1,0 +1,165 @@
+"""Which servers: all that fit, then the ones that spread best, without starving the needs that come after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import networkx as nx
+
+from freehold.models.hall import Device, DeviceKind
+from freehold.models.network import PortMode
+from freehold.models.plan import HoldKind, NetworkPurpose
+from freehold.planning.snapshot import InventorySnapshot, natural
+from freehold.services.base import ServerNeed
+
+NIC_OF = {NetworkPurpose.FRONT: 0, NetworkPurpose.BACK: 1}
+"""By convention a server's first NIC is cabled for the front network, its second for the back network."""
+
+FITS = ""
+HELD = "held by other instances"
+SMALL = "too small"
+STORED = "in the storeroom"
+UNCABLED = "mounted but not cabled for it"
+UNREACHED = "on switches that no trunk joins with the others"
+
+
+def verdict(need: ServerNeed, server: Device, snapshot: InventorySnapshot, instance: str) -> str:
+    """`FITS`, or why this server cannot be used for this need."""
+    if snapshot.holder(HoldKind.SERVER, server.name) not in (None, instance):
+        return HELD
+    disks = sum(disk.size_gib >= need.disk_gib for disk in server.disks)
+    if disks < need.disks or server.memory_gib < need.memory_gib or server.cores < need.cores:
+        return SMALL
+    if any(NIC_OF[purpose] >= len(server.nics) for purpose in need.networks):
+        return SMALL
+    if server.position is None:
+        return STORED
+    return next((v for purpose in need.networks if (v := _nic_verdict(server, purpose, snapshot, instance))), FITS)
+
+
+def _nic_verdict(server: Device, purpose: NetworkPurpose, snapshot: InventorySnapshot, instance: str) -> str:
+    end = snapshot.switch_port(server.name, server.nics[NIC_OF[purpose]].name)
+    if end is None or snapshot.initial[end].mode is not PortMode.CLOSED:
+        return UNCABLED
+    return FITS if snapshot.holder(HoldKind.PORT, "/".join(end)) in (None, instance) else HELD
+
+
+@dataclass(frozen=True)
+class Field:
+    """The servers of a site and, for each need, the verdict on each server."""
+
+    needs: tuple[ServerNeed, ...]
+    verdicts: dict[str, tuple[str, ...]]
+    servers: dict[str, Device]
+
+    @classmethod
+    def of(cls, needs: tuple[ServerNeed, ...], snapshot: InventorySnapshot, site: str, instance: str) -> Field:
+        servers = {d.name: d for d in snapshot.devices if d.site == site and d.kind is DeviceKind.SERVER}
+        verdicts = {
+            name: tuple(verdict(need, server, snapshot, instance) for need in needs) for name, server in servers.items()
+        }
+        return cls(needs, verdicts, servers)
+
+    def reachable(self, snapshot: InventorySnapshot, fabrics: dict[NetworkPurpose, set[str]]) -> Field:
+        """The same field, where a NIC must also lead to a switch of its network's fabric."""
+
+        def reach(server: Device, need: ServerNeed, before: str) -> str:
+            if before != FITS:
+                return before
+            for purpose in need.networks:
+                end = snapshot.switch_port(server.name, server.nics[NIC_OF[purpose]].name)
+                if end is None or end[0] not in fabrics[purpose]:
+                    return UNREACHED
+            return FITS
+
+        verdicts = {
+            name: tuple(reach(self.servers[name], need, v) for need, v in zip(self.needs, row, strict=True))
+            for name, row in self.verdicts.items()
+        }
+        return Field(self.needs, verdicts, self.servers)
+
+    def fitting(self, index: int) -> list[Device]:
+        return [self.servers[name] for name, row in self.verdicts.items() if row[index] == FITS]
+
+    def shortage(self, taken: Iterable[str] = (), wanted: Sequence[int] | None = None) -> tuple[int, ...]:
+        """A set of needs that cannot all be met together (indices), or () when every need can be met.
+
+        By Hall's theorem it is enough to compare, for every set of needs, the servers wanted with the
+        servers that fit at least one of them.
+        """
+        gone = set(taken)
+        counts = wanted if wanted is not None else [need.count for need in self.needs]
+        kinds = Counter(
+            tuple(v == FITS for v in row) for name, row in self.verdicts.items() if name not in gone and FITS in row
+        )
+        return _shortage(kinds, counts)
+
+    def choose(self) -> list[tuple[Device, ...]] | None:
+        """Servers for every need, or None when there are not enough.
+
+        Each need in turn takes the server that shares least with those it has (rack, then power feed),
+        then with the instance's others, that is powered, and that is no bigger than it must be; but never
+        one whose loss would starve a later need.
+        """
+        kinds = Counter(tuple(v == FITS for v in row) for row in self.verdicts.values() if FITS in row)
+        left = [need.count for need in self.needs]
+        if _shortage(kinds, left):
+            return None
+        chosen: list[tuple[Device, ...]] = []
+        taken: set[str] = set()
+        racks_of_all: Counter[str] = Counter()
+        for index, need in enumerate(self.needs):
+            candidates = {d.name: (d, _fit(d)) for d in self.fitting(index)}
+            racks: Counter[str] = Counter()
+            feeds: Counter[str] = Counter()
+            mine: list[Device] = []
+            for _ in range(need.count):
+                left[index] -= 1
+                safe = {kind: not _shortage(kinds - Counter([kind]), left) for kind in kinds}
+                best = min(
+                    (
+                        (racks[rack], max((feeds[f] for f in d.feeds), default=0), racks_of_all[rack], fit, d)
+                        for name, (d, fit) in candidates.items()
+                        if name not in taken and safe[self._kind(name)]
+                        for rack in (_rack(d),)
+                    ),
+                    key=lambda row: row[:4],
+                )[4]
+                mine.append(best)
+                taken.add(best.name)
+                kinds -= Counter([self._kind(best.name)])
+                racks[_rack(best)] += 1
+                racks_of_all[_rack(best)] += 1
+                feeds.update(best.feeds)
+            chosen.append(tuple(mine))
+        return chosen
+
+    def _kind(self, name: str) -> tuple[bool, ...]:
+        return tuple(v == FITS for v in self.verdicts[name])
+
+
+def _shortage(kinds: Counter[tuple[bool, ...]], counts: Sequence[int]) -> tuple[int, ...]:
+    for size in range(1, len(counts) + 1):
+        for group in combinations(range(len(counts)), size):
+            there = sum(n for kind, n in kinds.items() if any(kind[i] for i in group))
+            if there < sum(counts[i] for i in group):
+                return group
+    return ()
+
+
+def _rack(server: Device) -> str:
+    assert server.position is not None  # a server in the storeroom never fits
+    return server.position.rack
+
+
+def _fit(server: Device) -> tuple[object, ...]:
+    size = sum(disk.size_gib for disk in server.disks)
+    return (not server.powered, len(server.disks), size, server.memory_gib, server.cores, natural(server.name))
+
+
+def islands(fabric: nx.Graph[str]) -> list[set[str]]:
+    """Groups of switches that trunks join, in a stable order."""
+    return sorted((set(c) for c in nx.connected_components(fabric)), key=min)
