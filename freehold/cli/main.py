@@ -63,10 +63,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def freehold(
     identity: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="Who you are [env: FREEHOLD_OPERATOR].")
+        str | None, typer.Option("--as", metavar="NAME", help="Who you are (else FREEHOLD_OPERATOR).")
     ] = None,
     home: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where Freehold keeps its state [env: FREEHOLD_HOME].")
+        Path | None, typer.Option(metavar="FOLDER", help="Where Freehold keeps its state (else FREEHOLD_HOME).")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False,
     _version: Annotated[

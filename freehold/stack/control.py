@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import psutil
@@ -27,6 +28,7 @@ from freehold.stack.state import (
     StackStatus,
     leftovers,
     read_state,
+    runs,
     state_file,
     supervisor_pid,
 )
@@ -34,6 +36,7 @@ from freehold.stack.state import (
 START_TIMEOUT = timedelta(seconds=90)
 STOP_TIMEOUT = timedelta(seconds=45)
 KILL_TIMEOUT = timedelta(seconds=5)
+TRIES = 3
 
 log = structlog.get_logger(__name__)
 
@@ -111,6 +114,7 @@ async def _prepare_foreign_server(settings: Settings) -> list[str]:
 
 def _wait_until_ready(settings: Settings, say: Say) -> StackStatus:
     began, told = time.monotonic(), set[str]()
+    restarts = {program.name: program.restarts for program in read_state(settings)}
     while time.monotonic() - began < START_TIMEOUT.total_seconds():
         found = status(settings)
         for program in found.programs:
@@ -119,6 +123,8 @@ def _wait_until_ready(settings: Settings, say: Say) -> StackStatus:
                 say(f"{program.name} is ready at {program.address} ({program.ready_after_s:g} s)")
         if found.ready:
             return found
+        if any(each.restarts - restarts.get(each.name, 0) >= TRIES for each in found.programs):
+            break
         if not found.supervisor and time.monotonic() - began > KILL_TIMEOUT.total_seconds():
             raise StackError(f"The supervisor did not start; {settings.logs / 'supervisor.log'} says why.")
         time.sleep(0.1)
@@ -128,8 +134,10 @@ def _wait_until_ready(settings: Settings, say: Say) -> StackStatus:
 def _why_not_ready(settings: Settings, program: ProgramStatus) -> str:
     if program.state == ProgramState.ready:
         return ""
-    log_file = settings.logs / f"{program.name}.log"
-    return f"{program.name} is {program.state} ({program.problem or 'no reason known'}); see {log_file}."
+    path = settings.logs / f"{program.name}.log"
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    last = f" Its last words: {lines[-1][:500]}" if lines else ""
+    return f"{program.name} is {program.state} ({program.problem or 'no reason known'}); see {path}.{last}"
 
 
 def _refresh_prometheus(settings: Settings, found: StackStatus, say: Say) -> None:
@@ -163,8 +171,9 @@ def _clear(settings: Settings) -> int:
     """End what belongs to this stack and outlived its supervisor."""
     found = leftovers(settings)
     for process in found:
-        log.info("ending a process left behind", pid=process.pid, name=process.name())
-        process.terminate()
+        log.info("ending a process left behind", pid=process.pid)
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
     _wait_for_end(found, KILL_TIMEOUT)
     if still := leftovers(settings):
         raise StackError(f"Processes {', '.join(str(process.pid) for process in still)} do not end.")
@@ -172,7 +181,18 @@ def _clear(settings: Settings) -> int:
 
 
 def _wait_for_end(processes: list[psutil.Process], within: timedelta) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=within.total_seconds())
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=KILL_TIMEOUT.total_seconds())
+    if alive := _alive_after(processes, within):
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        _alive_after(alive, KILL_TIMEOUT)
+
+
+def _alive_after(processes: list[psutil.Process], within: timedelta) -> list[psutil.Process]:
+    """Those that still run; one that only waits for its parent to notice has ended."""
+    end = time.monotonic() + within.total_seconds()
+    while alive := [process for process in processes if runs(process)]:
+        if time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    return alive

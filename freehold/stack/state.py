@@ -116,8 +116,16 @@ def leftovers(settings: Settings) -> list[psutil.Process]:
 
 def _marked(process: psutil.Process, settings: Settings) -> bool:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == str(settings.home)
-    except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+        return process.environ().get(MARK) == str(settings.home) and runs(process)
+    except (psutil.Error, OSError):
+        return False
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it has not ended; a zombie only waits for its parent to notice."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 

@@ -68,7 +68,7 @@ async def test_missing_namespace_is_one_sentence(temporal: TemporalServer) -> No
 
 
 async def test_no_server_says_what_to_do(settings: Settings) -> None:
-    with pytest.raises(StackError, match="does not answer .* start it with `freehold up`"):
+    with pytest.raises(StackError, match=r"does not answer .* start it with `freehold up`"):
         await connect(settings)
 
 

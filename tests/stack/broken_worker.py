@@ -1,0 +1,3 @@
+"""A worker that always fails."""
+
+raise RuntimeError("no hardware today")
