@@ -14,7 +14,7 @@ from .schema import SchemaError, migrate
 
 DEFAULT_CHUNK_SIZE = 1 << 20
 DEFAULT_LEASE_SECONDS = 300
-# A statement carries one chunk, of which each byte may need an escape, or one object's metadata.
+# A statement carries one chunk, of which each byte may be a quote to be doubled, or one object's metadata.
 PACKET_OVERHEAD = 64 << 10
 ATTEMPTS = 5
 LOST_RACES = {ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT, ER.DUP_ENTRY}
@@ -110,7 +110,7 @@ class Database:
             with contextlib.closing(connection.cursor()) as cursor, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-                cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES', innodb_lock_wait_timeout = 5")
+                cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES', innodb_lock_wait_timeout = 5")
                 cursor.execute("SET @lease_seconds = %s", (self.lease_seconds,))
                 if not self._prepared:
                     self._check_packet(cursor)
@@ -128,7 +128,7 @@ class Database:
         if allowed < needed:
             raise SchemaError(
                 f"max_allowed_packet is {allowed} bytes, but mariadb_chunk_size {self.chunk_size} needs {needed} "
-                "(twice the chunk for escapes, and some for the statement): raise the one or lower the other"
+                "(twice the chunk for doubled quotes, and some for the statement): raise the one or lower the other"
             )
 
     def _translated(self, error):

@@ -3,11 +3,12 @@
 import contextlib
 import time
 
-from eventlet import Timeout
+import eventlet
 from swift.common.exceptions import (
     DiskFileCollision,
     DiskFileDeleted,
     DiskFileExpired,
+    DiskFileNoSpace,
     DiskFileNotExist,
     DiskFileNotOpen,
     DiskFileQuarantined,
@@ -20,17 +21,23 @@ from swift.obj.diskfile import DATAFILE_SYSTEM_META, RESERVED_DATAFILE_META
 from . import bodies, objects
 from .reader import Reader
 
+CHUNKS_ON_THEIR_WAY = 2
+STORE_ERRORS = (HTTPException, DiskFileNoSpace)
 KEPT_BY_POST = RESERVED_DATAFILE_META | DATAFILE_SYSTEM_META
 
 
 class Writer:
-    """Takes an upload in: chunks into a leased body, and at `put` the body becomes the object's."""
+    """Takes an upload in: chunks into a leased body, and at `put` the body becomes the object's.
+
+    Chunks are on their way to the database while the next one is received.
+    """
 
     def __init__(self, diskfile):
         self._diskfile, self._database = diskfile, diskfile.manager.database
         self._leases, self._chunk_size = diskfile.manager.leases, diskfile.manager.database.chunk_size
         self._buffer, self._size, self._md5 = bytearray(), 0, md5(usedforsecurity=False)
         self._body, self._chunks, self._owned = None, 0, False
+        self._on_their_way, self._error = eventlet.GreenPool(CHUNKS_ON_THEIR_WAY), None
 
     def open(self):
         return self
@@ -47,6 +54,8 @@ class Writer:
     def chunks_finished(self):
         if self._body and self._buffer:
             self._flush()
+        self._on_their_way.waitall()
+        self._check()
         return self._size, self._md5.hexdigest()
 
     def put(self, metadata):
@@ -61,22 +70,34 @@ class Writer:
         """Nothing is left to do: `put` was durable."""
 
     def close(self):
+        self._on_their_way.waitall()
         if self._body is None:
             return
         self._leases.drop(self._body)
         body, self._body = self._body, None
         if not self._owned:
             # The request has failed already; if this fails too, the lease lapses and the body with it.
-            with contextlib.suppress(HTTPException, Timeout):
+            with contextlib.suppress(*STORE_ERRORS):
                 self._database.run(bodies.discard, body)
 
     def _flush(self):
         if self._body is None:
             self._body = self._database.run(bodies.create_leased, self._chunk_size)
             self._leases.take(self._body)
-        self._database.run(bodies.add_chunk, self._body, self._chunks, bytes(self._buffer[: self._chunk_size]))
+        self._on_their_way.spawn_n(self._store, self._chunks, bytes(self._buffer[: self._chunk_size]))
         del self._buffer[: self._chunk_size]
         self._chunks += 1
+        self._check()
+
+    def _store(self, seq, content):
+        try:
+            self._database.run(bodies.add_chunk, self._body, seq, content)
+        except STORE_ERRORS as error:
+            self._error = error
+
+    def _check(self):
+        if self._error:
+            raise self._error
 
 
 class DiskFile:
