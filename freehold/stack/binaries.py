@@ -45,6 +45,11 @@ def find_prometheus(settings: Settings, say: Say) -> Path:
     return cached
 
 
+def fetch_all(settings: Settings, say: Say) -> list[Path]:
+    """All programs of the stack, so that the first `freehold up` finds them."""
+    return [find_temporal(settings, say), find_prometheus(settings, say)]
+
+
 def find_promtool(settings: Settings, say: Say) -> Path:
     beside = find_prometheus(settings, say).with_name("promtool")
     if found := _installed("promtool", "PROMTOOL", beside):

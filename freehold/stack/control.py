@@ -16,7 +16,7 @@ import psutil
 import structlog
 
 from freehold.errors import Conflict, StackError
-from freehold.settings import Settings
+from freehold.settings import LOOPBACK, Settings
 from freehold.stack import prometheus, temporal
 from freehold.stack.binaries import Say, file_lock
 from freehold.stack.client import connect, connection, owns_server, ui_url
@@ -54,8 +54,10 @@ def status(settings: Settings) -> StackStatus:
 
 def up(settings: Settings, say: Say) -> StackStatus:
     """Have the whole stack running and ready; says what it does. A stack that runs already is left alone."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with file_lock(settings.home / "stack" / "up.lock"):
         if (found := status(settings)).supervisor:
+            _check_same(settings, found)
             _refresh_prometheus(settings, found, say)
             say("Already running.")
         else:
@@ -138,6 +140,17 @@ def _why_not_ready(settings: Settings, program: ProgramStatus) -> str:
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     last = f" Its last words: {lines[-1][:500]}" if lines else ""
     return f"{program.name} is {program.state} ({program.problem or 'no reason known'}); see {path}.{last}"
+
+
+def _check_same(settings: Settings, found: StackStatus) -> None:
+    """A running stack keeps its ports; other ones are not taken up in silence."""
+    ports = {"temporal": settings.temporal_port, "prometheus": settings.prometheus_port}
+    for program in found.programs:
+        if program.name in ports and program.address != f"{LOOPBACK}:{ports[program.name]}":
+            raise Conflict(
+                f"The stack of {settings.home} runs already with {program.name} at {program.address}, not at port "
+                f"{ports[program.name]}; stop it first with `freehold down`, or choose another --home."
+            )
 
 
 def _refresh_prometheus(settings: Settings, found: StackStatus, say: Say) -> None:

@@ -55,12 +55,16 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         keepers = [asyncio.create_task(self._keep(program), name=program.name) for program in self.stack]
-        await asyncio.wait([asyncio.create_task(stop.wait()), *keepers], return_when=asyncio.FIRST_COMPLETED)
-        for keeper in reversed(keepers):
-            keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
-            self._note(keeper.get_name(), state=ProgramState.stopped, pid=None)
+        try:
+            await asyncio.wait([asyncio.create_task(stop.wait()), *keepers], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for keeper in reversed(keepers):
+                keeper.cancel()
+                await asyncio.wait([keeper])
+                self._note(keeper.get_name(), state=ProgramState.stopped, pid=None)
+        for keeper in keepers:
+            if not keeper.cancelled():
+                keeper.result()  # raises: a keeper ends by itself only through a mistake of ours
 
     async def _keep(self, program: Program) -> None:
         for name in program.after:
