@@ -45,6 +45,7 @@ class PortMode(Choice):
     CLOSED = "closed"  # quarantine VLAN, protected; LLDP stays visible
     ACCESS = "access"
     TRUNK = "trunk"
+    OTHER = "other"  # read only: set up by hand in a way that is none of ours; the description says which
 
 
 class PortConfig(Model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from freehold.models.base import Choice, Model, content_hash
@@ -103,6 +105,13 @@ class DeviceDiff(Model):
     commands: tuple[str, ...] = ()
 
 
+class SwitchPreview(Model):
+    """What would change on a switch, and what its ports are now."""
+
+    diff: DeviceDiff
+    before: dict[str, PortConfig]
+
+
 class Plan(Model):
     """Everything a procedure will do. Pure data: same inventory and request, same plan, same hash."""
 
@@ -151,4 +160,16 @@ class Plan(Model):
             trunks=tuple(
                 t.change.model_copy(update={"present": not t.change.present}) for t in self.trunks if t.switch == switch
             ),
+        )
+
+    def as_read(self, switches: Sequence[SwitchPreview], servers: Sequence[DeviceDiff]) -> Plan:
+        """This plan after a look at the devices: exact diffs, and the ports as they are."""
+        before = {(s.diff.device, port): config for s in switches for port, config in s.before.items()}
+        return self.model_copy(
+            update={
+                "diffs": tuple(sorted((*(s.diff for s in switches), *servers), key=lambda d: d.device)),
+                "ports": tuple(
+                    p.model_copy(update={"before": before.get((p.switch, p.change.port), p.before)}) for p in self.ports
+                ),
+            }
         )

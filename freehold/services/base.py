@@ -27,7 +27,7 @@ class ServerNeed(Model):
 
 
 class SecretKind(Choice):
-    PASSWORD = "password"  # 40 random URL-safe characters
+    PASSWORD = "password"  # noqa: S105 40 random URL-safe characters
     HEX = "hex"  # 32 random bytes, hexadecimal
     CERTIFICATE = "certificate"  # PEM: private key, certificate for the endpoint, chain
 
@@ -84,6 +84,9 @@ class Service(Protocol):
 
         Each stage's intent contains the former stages' (desired state grows), so the last one is the whole.
         """
+
+    def builders(self, plan: Plan) -> Mapping[str, bytes]:
+        """Files that only the inventory keeps, e.g. ring builders: without them the next change moves everything."""
 
     def credentials(self, plan: Plan) -> Mapping[str, str]:
         """What the customer needs to use the instance; values may hold secret tokens."""

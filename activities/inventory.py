@@ -1,0 +1,116 @@
+"""Effects on the inventory: leases, plans, reservations, states, evidence."""
+
+from __future__ import annotations
+
+from temporalio import activity
+
+from freehold.errors import Conflict
+from freehold.inventory import Inventory
+from freehold.models.instance import Evidence, Instance, InstanceState
+from freehold.models.plan import Plan
+from freehold.models.policy import ApprovalPolicy
+from freehold.models.request import DecommissionRequest, InstanceRequest
+from freehold.models.work import Changed, LeaseInput, PlanRef, PlanResult, StateInput
+from freehold.planning.provision import plan_instance
+from freehold.services import service
+
+
+class InventoryActivities:
+    """Holds the inventory. Everything here is one transaction and finds its own work done when repeated."""
+
+    def __init__(self, inventory: Inventory, approval: ApprovalPolicy, waive_installed: bool = False) -> None:
+        self._inventory = inventory
+        self._approval = approval
+        self._waive_installed = waive_installed
+
+    @activity.defn
+    def take_lease(self, given: LeaseInput) -> None:
+        """Take the right to work on an instance. The same run may take it again."""
+        self._inventory.take_lease(given.instance, given.procedure, given.workflow_id, given.run_id)
+
+    @activity.defn
+    def drop_lease(self, given: LeaseInput) -> None:
+        """Give the right back, if this run has it."""
+        self._inventory.drop_lease(given.instance, given.workflow_id, given.run_id)
+
+    @activity.defn
+    def make_plan(self, request: InstanceRequest) -> PlanResult:
+        """Check the request and place it. Reads only."""
+        chosen = service(request.service)
+        chosen.check(request)
+        existing = self._existing(request)
+        if existing is not None:
+            return PlanResult(plan=existing.plan, exists=True)
+        plan = plan_instance(request, chosen.needs(request), self._inventory.snapshot(request.site))
+        return PlanResult(
+            plan=plan,
+            stages=tuple(stage.name for stage in chosen.stages(plan)),
+            approval=self._policy(plan),
+        )
+
+    @activity.defn
+    def plan_end(self, request: DecommissionRequest) -> PlanResult:
+        """The plan of an instance that is to be destroyed. Reads only; always needs an approval."""
+        instance = self._inventory.instance(request.instance)
+        if instance.state is InstanceState.GONE:
+            return PlanResult(plan=instance.plan, exists=True)
+        plan = instance.plan.model_copy(update={"procedure": "decommission", "diffs": ()})
+        disks = ", ".join(f"{s.server} {d}" for s in plan.servers for d in s.disks)
+        why = f"this destroys all data of {instance.name} for ever, on {disks}"
+        return PlanResult(plan=plan, approval=self._approval.model_copy(update={"why": why}))
+
+    @activity.defn
+    def reserve(self, plan: Plan) -> None:
+        """Take everything the plan names, or nothing. The same plan may be reserved again."""
+        self._inventory.reserve(plan)
+
+    @activity.defn
+    def keep_plan(self, plan: Plan) -> None:
+        """Replace the reserved plan by itself with what was read of the devices."""
+        self._inventory.update_plan(plan.instance, plan)
+
+    @activity.defn
+    def undo_plan(self, given: PlanRef) -> Plan:
+        """The plan to take back: without what other instances still need."""
+        return self._inventory.undo_plan(given.instance)
+
+    @activity.defn
+    def release(self, given: PlanRef) -> Changed:
+        """Give everything back and forget the instance, as if it had never been asked for."""
+        return Changed(changed=self._inventory.release(given.instance, forget=True))
+
+    @activity.defn
+    def retire(self, given: PlanRef) -> Changed:
+        """Give everything back to the pool; the instance stays on record as gone."""
+        return Changed(changed=self._inventory.release(given.instance))
+
+    @activity.defn
+    def set_state(self, given: StateInput) -> None:
+        """Write down what the instance is now."""
+        self._inventory.set_state(given.instance, given.state)
+
+    @activity.defn
+    def keep_evidence(self, evidence: Evidence) -> None:
+        """Keep what was observed; its id makes a repeat harmless."""
+        self._inventory.keep_evidence(evidence)
+
+    def _existing(self, request: InstanceRequest) -> Instance | None:
+        """The active instance that this very request made before. Another request of that name is refused."""
+        found = next((i for i in self._inventory.instances() if i.name == request.instance), None)
+        if found is None or found.state is InstanceState.GONE:
+            return None
+        same = {"requested_by": request.requested_by, "dry_run": request.dry_run}
+        if found.state is InstanceState.ACTIVE and found.plan.request.model_copy(update=same) == request:
+            return found
+        if found.state is InstanceState.PROVISIONING:
+            return None  # our own half-done run, or its lease would have stopped us
+        raise Conflict(
+            f"instance: {request.instance!r} exists already ({found.state}, tier {found.tier}, customer "
+            f"{found.customer}); choose another name, or see `freehold instance show {request.instance}`"
+        )
+
+    def _policy(self, plan: Plan) -> ApprovalPolicy:
+        if self._waive_installed and all(server.powered for server in plan.servers):
+            why = "waived by policy: all hardware is installed"
+            return self._approval.model_copy(update={"required": False, "why": why})
+        return self._approval

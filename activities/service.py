@@ -1,0 +1,102 @@
+"""Effects of the service itself: secrets, builder files, and the proofs from the customers' hosts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from temporalio import activity
+
+from activities.clock import now
+from freehold.authority import hex_key, issue, password
+from freehold.devices.base import Devices, Secrets
+from freehold.errors import ProofFailed
+from freehold.inventory import Inventory
+from freehold.models.hall import Device
+from freehold.models.instance import Evidence, EvidenceKind
+from freehold.models.plan import Plan
+from freehold.models.work import Changed, PlanRef, ProbeInput, ProbeKind, ProbeResult
+from freehold.services import service
+from freehold.services.base import Probe, SecretKind, SecretNeed
+
+CERTIFICATE_DAYS = 397
+"""Longest life of a certificate that common clients accept."""
+
+
+class ServiceActivities:
+    """Holds the secret store and the way to the hosts that prove the service."""
+
+    def __init__(self, devices: Devices, inventory: Inventory, secrets: Secrets) -> None:
+        self._devices, self._inventory, self._secrets = devices, inventory, secrets
+
+    @activity.defn
+    def issue_secrets(self, given: PlanRef) -> Changed:
+        """Make every secret of the instance that does not exist yet, and keep its builder files."""
+        plan = self._inventory.instance(given.instance).plan
+        chosen = service(plan.request.service)
+        needs = chosen.secrets(plan)
+        made = [need.name for need in needs if self._secrets.ensure(need.name, partial(self._make, plan, need))]
+        for name, content in chosen.builders(plan).items():
+            self._inventory.keep_file(given.instance, name, content)
+        return Changed(changed=bool(made), diff="\n".join(f"+ {name}" for name in made))
+
+    @activity.defn
+    def withdraw_secrets(self, given: PlanRef) -> Changed:
+        """Destroy every secret of the instance."""
+        names = self._secrets.names(f"instances/{given.instance}/")
+        gone = [name for name in names if self._secrets.delete(name)]
+        return Changed(changed=bool(gone), diff="\n".join(f"- {name}" for name in gone))
+
+    @activity.defn
+    def probe(self, given: ProbeInput) -> ProbeResult:
+        """Observe a claim from the hosts it is about and keep what was seen. Raises ProofFailed when it is not so."""
+        plan = self._inventory.instance(given.instance).plan
+        probes = self._probes(plan, given.kind)
+        kept: list[str] = []
+        for probe in probes:
+            with self._devices.server(self._inventory.access(probe.host)) as host:
+                seen = host.run(probe.script, probe.given, timeout_s=probe.timeout_s)
+            evidence = self._evidence(given, probe, seen)
+            self._inventory.keep_evidence(evidence)
+            kept.append(evidence.id)
+            if not evidence.holds:
+                raise ProofFailed(f"{probe.host}: not true that {probe.claim}: {seen.get('error', seen)}")
+        if not probes:
+            note = f"no host of {'this' if given.kind is ProbeKind.CUSTOMER else 'another'} customer to probe from"
+            return ProbeResult(evidence=(), note=note)
+        return ProbeResult(evidence=tuple(kept), note="; ".join(f"{p.host}: {p.claim}" for p in probes))
+
+    def _make(self, plan: Plan, need: SecretNeed) -> str:
+        if need.kind is SecretKind.PASSWORD:
+            return password()
+        if need.kind is SecretKind.HEX:
+            return hex_key()
+        address = plan.endpoint.address.ip
+        return issue(self._secrets, names=[plan.endpoint.name], addresses=[str(address)], days=CERTIFICATE_DAYS)
+
+    def _probes(self, plan: Plan, kind: ProbeKind) -> list[Probe]:
+        chosen = service(plan.request.service)
+        mine, others = self._hosts(plan)
+        if kind is ProbeKind.CUSTOMER:
+            return [chosen.customer_probe(plan, h.name, str(h.address.ip)) for h in mine if h.address][:1]
+        return [chosen.stranger_probe(plan, h.name, str(h.address.ip)) for h in others if h.address]
+
+    def _hosts(self, plan: Plan) -> tuple[list[Device], list[Device]]:
+        """Powered hosts at the plan's site: the customer's own, and one of each other customer."""
+        request = plan.request
+        hosts = [h for h in self._inventory.hosts() if h.site == request.site and h.powered]
+        others = {h.customer: h for h in hosts if h.customer != request.customer}
+        return [h for h in hosts if h.customer == request.customer], list(others.values())
+
+    def _evidence(self, given: ProbeInput, probe: Probe, seen: dict[str, object]) -> Evidence:
+        run = activity.info().workflow_run_id
+        return Evidence(
+            id=f"{run}/{probe.name}/{probe.host}",
+            instance=given.instance,
+            kind=EvidenceKind.SERVICE if given.kind is ProbeKind.CUSTOMER else EvidenceKind.ISOLATION,
+            claim=probe.claim,
+            holds=seen.get("ok") is True,
+            observed=dict(seen),
+            workflow_id=activity.info().workflow_id or "",
+            run_id=run or "",
+            at=now(),
+        )

@@ -1,0 +1,81 @@
+"""Inputs and results of activities that are not models of the domain by themselves."""
+
+from __future__ import annotations
+
+from freehold.models.base import Choice, Model
+from freehold.models.instance import InstanceState
+from freehold.models.plan import Plan
+from freehold.models.policy import ApprovalPolicy
+
+
+class PlanRef(Model):
+    """The plan that an instance was reserved with; the inventory has it."""
+
+    instance: str
+
+
+class ServerRef(PlanRef):
+    server: str
+
+
+class DiskRef(ServerRef):
+    disk: str
+
+
+class LeaseInput(Model):
+    instance: str
+    procedure: str
+    workflow_id: str
+    run_id: str
+
+
+class PlanResult(Model):
+    """A plan and what follows from it. `exists` is set when the same request was fulfilled before."""
+
+    plan: Plan
+    stages: tuple[str, ...] = ()
+    approval: ApprovalPolicy = ApprovalPolicy()
+    exists: bool = False
+
+
+class StateInput(PlanRef):
+    state: InstanceState
+
+
+class SwitchPreviewInput(Model):
+    plan: Plan
+    switch: str
+
+
+class ServerPreviewInput(Model):
+    plan: Plan
+    server: str
+    keep: bool = False
+    """Keep the server's fingerprint in the inventory, to compare with after an undo."""
+
+
+class StageInput(ServerRef):
+    stage: str
+
+
+class ProbeKind(Choice):
+    CUSTOMER = "customer"
+    STRANGER = "stranger"
+
+
+class ProbeInput(PlanRef):
+    kind: ProbeKind
+    workflow_id: str = ""
+    run_id: str = ""
+
+
+class ProbeResult(Model):
+    evidence: tuple[str, ...]
+    note: str = ""
+
+
+class Changed(Model):
+    """What an effect did: whether anything changed and, in words or as a diff, what."""
+
+    changed: bool
+    diff: str = ""

@@ -1,0 +1,60 @@
+"""Every time-out, retry and limit of the procedures, decided once and named."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType
+
+TASK_QUEUE = "freehold"
+
+_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=15),
+    maximum_attempts=5,
+)
+
+QUICK: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(seconds=60),
+    "retry_policy": _RETRY,
+}
+"""Inventory and secret store: seconds at most."""
+
+DEVICE: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(minutes=15),
+    "heartbeat_timeout": timedelta(seconds=20),
+    "retry_policy": _RETRY,
+    "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+}
+"""A device works on it. The worker beats for us, so a dead worker is noticed after 20 s. A cancelled one is
+waited for, because undo must not begin beside it."""
+
+LONG: dict[str, Any] = {**DEVICE, "start_to_close_timeout": timedelta(hours=12)}
+"""Erasing disks and moving data."""
+
+PARKED_FOR = timedelta(days=7)
+"""A parked step waits this long for `retry` or `abort`; then the procedure undoes what it did."""
+
+SWITCH_ANSWER = timedelta(seconds=90)
+"""A switch's answer takes at most this long; then the same change is handed in again (which is harmless)."""
+
+SWITCH_HAND_INS = 5
+"""How often a change is handed in before the step parks."""
+
+GATHER = timedelta(milliseconds=200)
+"""How long a switch session waits for more changes after the last one came in..."""
+
+GATHER_AT_MOST = timedelta(seconds=2)
+"""...and how long at most, however many come."""
+
+BATCH_AT_MOST = 200
+"""Changes in one session with a switch."""
+
+REMEMBERED_CALLERS = 300
+"""Callers whose last answer a switch session remembers, to answer a repeat without touching the switch."""
+
+PLANS_AT_MOST = 5
+"""How often a plan is made anew because somebody else reserved a part of it in between."""

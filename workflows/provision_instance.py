@@ -1,0 +1,257 @@
+"""Build a private instance, from a request until its endpoint answers."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.cabling import CablingActivities
+    from activities.inventory import InventoryActivities
+    from activities.metrics import MetricsActivities
+    from activities.servers import ServerActivities
+    from activities.service import ServiceActivities
+    from activities.switches import SwitchActivities
+    from freehold.models.instance import InstanceState
+    from freehold.models.plan import Plan
+    from freehold.models.procedure import Outcome
+    from freehold.models.request import InstanceRequest
+    from freehold.models.work import (
+        DiskRef,
+        PlanRef,
+        PlanResult,
+        ProbeInput,
+        ProbeKind,
+        ServerPreviewInput,
+        ServerRef,
+        StageInput,
+        StateInput,
+        SwitchPreviewInput,
+    )
+    from workflows import policies
+    from workflows.records import approval_evidence, lease, undo_evidence
+    from workflows.steps import Refused, Steps, Undone, reason_and_type
+    from workflows.switch_changes import SwitchChanges
+
+call = workflow.execute_activity_method
+
+
+@workflow.defn
+class ProvisionInstance:
+    """Build a private instance from a request until its endpoint answers. One instance per name."""
+
+    @workflow.init
+    def __init__(self, request: InstanceRequest) -> None:
+        self._request = request
+        self._ref = PlanRef(instance=request.instance)
+        self.steps = Steps("ProvisionInstance", request.instance, request.customer, request.site, request.requested_by)
+        self._switches = SwitchChanges(self.steps.people)
+
+    @workflow.run
+    async def run(self, request: InstanceRequest) -> Outcome:
+        self.steps.expect("plan", "approval", "check cables", "configure switch ports")
+        try:
+            return await self._provision()
+        except Undone as stop:
+            await self._undo(stop.outcome, stop.reason)
+            if isinstance(stop, Refused):
+                raise ApplicationError(stop.reason, type=stop.type, non_retryable=True) from stop
+            return self._outcome(stop.outcome, reason=stop.reason)
+        except (asyncio.CancelledError, FailureError) as error:
+            if is_cancelled_exception(error):
+                await self._undo("cancelled", "cancelled by its operator")
+            raise
+        finally:
+            await workflow.wait_condition(workflow.all_handlers_finished)
+
+    async def _provision(self) -> Outcome:
+        planned = await self._plan()
+        plan = self._current_plan
+        if planned.exists:
+            return await self._end("active", "this very request was fulfilled before")
+        if self._request.dry_run:
+            return await self._end("planned")
+        await self.steps.approve("approval", plan, planned.approval)
+        if self.steps.approvals:
+            await call(
+                InventoryActivities.keep_evidence, approval_evidence(plan, self.steps.approvals), **policies.QUICK
+            )
+        await self.steps.do("check cables", self._check_cables)
+        await self.steps.do("configure switch ports", self._open_ports, undo=self._close_ports)
+        await self.steps.do("issue secrets", self._issue_secrets, undo=self._withdraw_secrets)
+        for stage in planned.stages:
+            first = stage == planned.stages[0]
+            await self.steps.do(stage, partial(self._apply, stage), undo=self._clear_servers if first else None)
+        await self.steps.do("scrape metrics", self._watch, undo=self._unwatch)
+        await self.steps.do("prove service", lambda: self._probe(ProbeKind.CUSTOMER))
+        await self.steps.do("prove isolation", lambda: self._probe(ProbeKind.STRANGER))
+        await self.steps.do("activate", self._activate)
+        return await self._end("active")
+
+    # -- steps, in the order of the procedure ----------------------------------------------------------
+
+    async def _plan(self) -> PlanResult:
+        """Lease, plan, reservation and a look at every device; nothing is touched."""
+        await self.steps.do("plan", self._take_lease, undo=self._drop_lease, park=False)
+        planned = await self.steps.do("plan", self._place, undo=self._release, park=False)
+        self.steps.expect("issue secrets", *planned.stages)
+        self.steps.expect("scrape metrics", "prove service", "prove isolation", "activate")
+        if not planned.exists:
+            self.steps.plan = await self.steps.do("plan", self._look_at_devices)
+        return planned
+
+    async def _take_lease(self) -> None:
+        await call(InventoryActivities.take_lease, lease(self._request.instance), **policies.QUICK)
+
+    async def _drop_lease(self) -> None:
+        await call(InventoryActivities.drop_lease, lease(self._request.instance), **policies.QUICK)
+
+    async def _place(self) -> PlanResult:
+        """Plan and reserve; plan again when somebody else took a part of it in between."""
+        for attempt in range(policies.PLANS_AT_MOST):
+            planned = await call(InventoryActivities.make_plan, self._request, **policies.QUICK)
+            self.steps.plan = planned.plan
+            if planned.exists or self._request.dry_run:
+                return planned
+            try:
+                await call(InventoryActivities.reserve, planned.plan, **policies.QUICK)
+            except FailureError as error:
+                if reason_and_type(error)[1] != "Conflict" or attempt + 1 == policies.PLANS_AT_MOST:
+                    raise
+                continue
+            return planned
+        raise AssertionError("unreachable")
+
+    async def _look_at_devices(self) -> Plan:
+        """The plan with the exact change of every device, and with the ports as they are now."""
+        plan = self._current_plan
+        keep = not self._request.dry_run
+        switches = [
+            call(
+                SwitchActivities.preview_switch,
+                SwitchPreviewInput(plan=plan, switch=switch),
+                summary=switch,
+                **policies.DEVICE,
+            )
+            for switch in plan.switches()
+        ]
+        servers = [
+            call(
+                ServerActivities.preview_server,
+                ServerPreviewInput(plan=plan, server=server.server, keep=keep),
+                summary=server.server,
+                **policies.DEVICE,
+            )
+            for server in plan.servers
+        ]
+        previews = await asyncio.gather(*switches)
+        plan = plan.as_read(previews, await asyncio.gather(*servers))
+        if keep:
+            await call(InventoryActivities.keep_plan, plan, **policies.QUICK)
+        return plan
+
+    async def _check_cables(self) -> None:
+        seen = await call(CablingActivities.verify_cables, self._ref, **policies.DEVICE)
+        self.steps.note("check cables", seen.diff)
+
+    async def _open_ports(self) -> None:
+        plan = self._current_plan
+        results = await asyncio.gather(*(self._switches.apply(plan.switch_change(s)) for s in plan.switches()))
+        self.steps.note("configure switch ports", ", ".join(r.switch for r in results if r.changed) or "as wanted")
+
+    async def _close_ports(self) -> None:
+        plan = await call(InventoryActivities.undo_plan, self._ref, **policies.QUICK)
+        for switch in plan.switches():
+            await self._switches.apply(plan.switch_undo(switch))
+
+    async def _issue_secrets(self) -> None:
+        await call(ServiceActivities.issue_secrets, self._ref, **policies.QUICK)
+
+    async def _withdraw_secrets(self) -> None:
+        await call(ServiceActivities.withdraw_secrets, self._ref, **policies.QUICK)
+
+    async def _apply(self, stage: str) -> None:
+        await asyncio.gather(
+            *(
+                call(
+                    ServerActivities.apply_stage,
+                    StageInput(instance=self._request.instance, server=server.server, stage=stage),
+                    summary=f"{stage}: {server.server}",
+                    **policies.DEVICE,
+                )
+                for server in self._current_plan.servers
+            )
+        )
+
+    async def _clear_servers(self) -> None:
+        for server in self._current_plan.servers:
+            ref = ServerRef(instance=self._request.instance, server=server.server)
+            await call(ServerActivities.remove, ref, summary=server.server, **policies.DEVICE)
+            for disk in server.disks:
+                given = DiskRef(instance=self._request.instance, server=server.server, disk=disk)
+                await call(ServerActivities.erase_if_ours, given, summary=f"{server.server} {disk}", **policies.LONG)
+
+    async def _watch(self) -> None:
+        await call(MetricsActivities.watch, self._ref, **policies.QUICK)
+
+    async def _unwatch(self) -> None:
+        await call(MetricsActivities.unwatch, self._ref, **policies.QUICK)
+
+    async def _probe(self, kind: ProbeKind) -> None:
+        given = ProbeInput(instance=self._request.instance, kind=kind)
+        seen = await call(ServiceActivities.probe, given, **policies.DEVICE)
+        self.steps.note("prove service" if kind is ProbeKind.CUSTOMER else "prove isolation", seen.note)
+
+    async def _activate(self) -> None:
+        active = StateInput(instance=self._request.instance, state=InstanceState.ACTIVE)
+        await call(InventoryActivities.set_state, active, **policies.QUICK)
+
+    # -- the end, and the way back ---------------------------------------------------------------------
+
+    async def _end(self, outcome: str, reason: str = "") -> Outcome:
+        await self._drop_lease()
+        self.steps.finish(outcome)
+        return self._outcome(outcome, reason)
+
+    async def _undo(self, outcome: str, reason: str) -> None:
+        """Take everything back in reverse order, and prove that devices are as before."""
+        await self.steps.undo()
+        self.steps.finish(outcome)
+
+    async def _release(self) -> None:
+        """Prove that every device is as it was read, then give the reservation back."""
+        plan = self.steps.plan
+        if plan is None or self._request.dry_run:
+            return
+        if plan.diffs:
+            await self._check_as_before(await call(InventoryActivities.undo_plan, self._ref, **policies.QUICK))
+        await call(InventoryActivities.keep_evidence, undo_evidence(plan), **policies.QUICK)
+        await call(InventoryActivities.release, self._ref, **policies.QUICK)
+
+    async def _check_as_before(self, plan: Plan) -> None:
+        for switch in plan.switches():
+            given = SwitchPreviewInput(plan=plan, switch=switch)
+            await call(SwitchActivities.check_ports_as_before, given, summary=switch, **policies.DEVICE)
+        for server in plan.servers:
+            ref = ServerRef(instance=self._request.instance, server=server.server)
+            await call(ServerActivities.check_as_before, ref, summary=server.server, **policies.DEVICE)
+
+    def _outcome(self, outcome: str, reason: str = "") -> Outcome:
+        plan = self.steps.plan
+        active = outcome == "active" and plan is not None
+        return Outcome(
+            instance=self._request.instance,
+            outcome=outcome,
+            reason=reason,
+            endpoint=plan.endpoint.url if plan and active else "",
+            plan_hash=plan.hash if plan else "",
+            plan=plan if self._request.dry_run else None,
+        )
+
+    @property
+    def _current_plan(self) -> Plan:
+        assert self.steps.plan is not None, "a step that needs the plan ran before it"
+        return self.steps.plan

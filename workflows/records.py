@@ -1,0 +1,48 @@
+"""What procedures write down about themselves: who approved what, and that an undo was complete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from freehold.models.instance import Evidence, EvidenceKind
+    from freehold.models.plan import Plan
+    from freehold.models.request import Approve
+    from freehold.models.work import LeaseInput
+
+
+def lease(instance: str) -> LeaseInput:
+    """The lease of the running procedure on an instance."""
+    info = workflow.info()
+    return LeaseInput(instance=instance, procedure=info.workflow_type, workflow_id=info.workflow_id, run_id=info.run_id)
+
+
+def approval_evidence(plan: Plan, approvals: Sequence[Approve]) -> Evidence:
+    who = ", ".join(a.operator for a in approvals)
+    observed: dict[str, object] = {"plan_hash": plan.hash, "approvals": [a.model_dump(mode="json") for a in approvals]}
+    return _evidence(
+        "approval", plan.instance, EvidenceKind.APPROVAL, f"plan {plan.hash} was approved by {who}", observed
+    )
+
+
+def undo_evidence(plan: Plan) -> Evidence:
+    devices = [*plan.switches(), *(s.server for s in plan.servers)]
+    claim = "after the undo every device of the plan is as it was before"
+    return _evidence("undo", plan.instance, EvidenceKind.UNDO, claim, {"plan_hash": plan.hash, "devices": devices})
+
+
+def _evidence(name: str, instance: str, kind: EvidenceKind, claim: str, observed: dict[str, object]) -> Evidence:
+    info = workflow.info()
+    return Evidence(
+        id=f"{info.run_id}/{name}",
+        instance=instance,
+        kind=kind,
+        claim=claim,
+        holds=True,
+        observed=observed,
+        workflow_id=info.workflow_id,
+        run_id=info.run_id,
+        at=workflow.now(),
+    )
