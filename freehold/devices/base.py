@@ -29,7 +29,10 @@ class Switch(Protocol):
         """Commands that turn `before` into what the changes want; empty when nothing is to be done."""
 
     def apply(self, commands: Sequence[str]) -> None:
-        """Send the commands in as few round trips as the device allows. Raises CommandRejected with its words."""
+        """Send the commands in as few round trips as the device allows, all or nothing.
+
+        Raises CommandRejected with the device's words; it is then as before.
+        """
 
     def save(self) -> None:
         """Make the running configuration survive a reboot."""

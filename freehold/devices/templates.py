@@ -1,0 +1,27 @@
+"""Templates of device commands and files, from the folder `templates/`."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+
+
+@cache
+def environment(folder: str) -> Environment:
+    """The templates below `templates/<folder>`; a name that a template does not get is an error."""
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES / folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 (commands and configuration files, no HTML)
+    )
+
+
+def render(folder: str, template: str, **given: object) -> str:
+    return environment(folder).get_template(template).render(**given)
