@@ -40,7 +40,7 @@ class SwitchActivities:
         """Apply all changes in one session with one save. Repeating it finds the ports as wanted."""
         access = self._inventory.access(batch.switch)
         with self._devices.switch(access) as switch:
-            results = apply_changes(switch, batch.changes)
+            results = apply_changes(switch, batch.changes, unsaved=activity.info().attempt > 1)
         return BatchResult(results=tuple(results), sessions=1, saves=1 if any(r.changed for r in results) else 0)
 
     @activity.defn

@@ -91,6 +91,12 @@ class Settings(BaseSettings):
     scrape_interval_s: int = Field(default=15, ge=1)
     instance_scrape_interval_s: int = Field(default=15, ge=1, description="5 in the lab")
 
+    approval_quorum: int = Field(default=1, ge=1, description="how many people must approve a plan")
+    approval_hours: float = Field(default=72, gt=0, description="hours until a request for approval lapses")
+    approval_waive_installed: bool = Field(
+        default=False, description="plans that only use installed, powered hardware need no approval"
+    )
+
     log_level: LogLevel = LogLevel.info
 
     @model_validator(mode="before")
@@ -127,6 +133,11 @@ class Settings(BaseSettings):
     def scrape_targets(self) -> Path:
         """One JSON file per instance, read by Prometheus."""
         return self.home / "prometheus" / "targets"
+
+    @property
+    def secrets_file(self) -> Path:
+        """The encrypted secret store; its key lies beside it, unless FREEHOLD_SECRETS_KEY holds it."""
+        return self.home / "secrets.json"
 
     @property
     def prometheus_url(self) -> str:

@@ -1,0 +1,80 @@
+"""Which workflows and activities exist, and what the activities hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.cabling import CablingActivities
+from activities.inventory import InventoryActivities
+from activities.metrics import MetricsActivities
+from activities.servers import ServerActivities
+from activities.service import ServiceActivities
+from activities.switches import SwitchActivities
+from freehold.devices.base import Devices, Secrets
+from freehold.inventory import Inventory
+from freehold.models.policy import ApprovalPolicy
+from freehold.settings import Settings
+from workers.interceptor import Around
+from workflows.decommission_instance import DecommissionInstance
+from workflows.provision_instance import ProvisionInstance
+from workflows.switch_session import SwitchSession
+
+WORKFLOWS: Sequence[type] = (ProvisionInstance, DecommissionInstance, SwitchSession)
+THREADS = 32
+"""Sessions with devices at the same time, in one worker process."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the activities hold; tests put other parts in."""
+
+    settings: Settings
+    inventory: Inventory
+    secrets: Secrets
+    devices: Devices
+    cable_settle_s: float | None = None
+
+
+def activities(parts: Parts, client: Client) -> list[Callable[..., Any]]:
+    """Every activity, as bound methods of the objects that hold what they need."""
+    settings, inventory, devices = parts.settings, parts.inventory, parts.devices
+    approval = ApprovalPolicy(quorum=settings.approval_quorum, within_s=round(settings.approval_hours * 3600))
+    settle = {} if parts.cable_settle_s is None else {"settle_s": parts.cable_settle_s}
+    holders = (
+        InventoryActivities(inventory, approval, settings.approval_waive_installed),
+        SwitchActivities(devices, inventory, client, settings.task_queue),
+        ServerActivities(devices, inventory),
+        CablingActivities(devices, inventory, **settle),
+        ServiceActivities(devices, inventory, parts.secrets),
+        MetricsActivities(inventory, settings),
+    )
+    return [
+        method
+        for holder in holders
+        for name in dir(holder)
+        if hasattr(method := getattr(holder, name), "__temporal_activity_definition")
+    ]
+
+
+def make_worker(client: Client, parts: Parts, **options: Any) -> Worker:
+    """One worker for everything. Bad input fails a run at once instead of blocking it."""
+    return Worker(
+        client,
+        task_queue=parts.settings.task_queue,
+        workflows=WORKFLOWS,
+        activities=activities(parts, client),
+        activity_executor=ThreadPoolExecutor(THREADS, thread_name_prefix="activity"),
+        max_concurrent_activities=THREADS,
+        interceptors=[Around()],
+        workflow_failure_exception_types=[ValidationError],
+        graceful_shutdown_timeout=timedelta(seconds=5),
+        **options,
+    )
