@@ -59,7 +59,12 @@ class Stack:
         return found
 
     def pids(self) -> dict[str, int]:
-        found = self.status()
+        """Of a stack that is ready."""
+        assert self.status()["supervisor"]
+        return self.pids_now()
+
+    def pids_now(self) -> dict[str, int]:
+        found = self.status_now()
         return {"supervisor": found["supervisor"]} | {each["name"]: each["pid"] for each in found["programs"]}
 
     def processes(self) -> list[psutil.Process]:

@@ -18,11 +18,19 @@ class Greet:
         return f"Hello {name}"
 
 
+@workflow.defn
+class Wait:
+    @workflow.run
+    async def run(self, seconds: int) -> str:
+        await workflow.sleep(seconds)
+        return "awake"
+
+
 async def main() -> None:
     settings = load_settings()
     client = await connect(settings, "small-worker", runtime=metrics_runtime(settings))
     print('{"event": "small worker polls"}', flush=True)
-    await Worker(client, task_queue=settings.task_queue, workflows=[Greet]).run()
+    await Worker(client, task_queue=settings.task_queue, workflows=[Greet, Wait]).run()
 
 
 if __name__ == "__main__":

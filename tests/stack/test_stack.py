@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -25,9 +26,9 @@ from freehold.stack.binaries import find_prometheus, find_promtool, find_tempora
 from freehold.stack.client import connect
 from freehold.stack.targets import TargetGroup, remove_targets, write_targets
 from freehold.stack.temporal import SEARCH_ATTRIBUTES
-from tests.conftest import TemporalServer
+from tests.conftest import TemporalServer, free_ports
 from tests.stack.conftest import Stack, eventually, guarded
-from tests.stack.small_worker import Greet
+from tests.stack.small_worker import Greet, Wait
 from tests.stack.test_temporal import retention
 
 PROGRAMS = ["temporal", "prometheus", "workers"]
@@ -161,8 +162,10 @@ def test_what_outlived_its_supervisor_is_found(stack: Stack) -> None:
         orphan.kill()
 
 
-def test_down_leaves_nothing_and_up_finds_everything_again(stack: Stack) -> None:
+async def test_down_leaves_nothing_and_up_finds_everything_again(stack: Stack) -> None:
     stack.run("up")
+    client = await connect(stack.settings)
+    await client.execute_workflow(Greet.run, "x", id="kept", task_queue="freehold")
     assert len(stack.processes()) == 4
     began = time.monotonic()
     assert "nothing is left" in stack.run("down").stdout
@@ -173,6 +176,24 @@ def test_down_leaves_nothing_and_up_finds_everything_again(stack: Stack) -> None
     assert "Nothing was running" in stack.run("down").stdout
     stack.run("up")
     assert all(each["restarts"] == 0 for each in stack.status()["programs"])
+    client = await connect(stack.settings)
+    assert await client.get_workflow_handle_for(Greet.run, "kept").result() == "Hello x"
+
+
+async def test_procedures_go_on_after_temporal_was_killed(running: Stack) -> None:
+    client = await connect(running.settings)
+    sleeper = await client.start_workflow(Wait.run, 8, id="waits", task_queue="freehold")
+    os.kill(running.pids()["temporal"], signal.SIGKILL)
+    os.kill(running.pids_now()["workers"], signal.SIGKILL)
+    async with asyncio.timeout(40):
+        assert await sleeper.result() == "awake"
+
+
+def test_other_ports_are_not_taken_up_in_silence(running: Stack) -> None:
+    other = running.settings.model_copy(update={"prometheus_port": free_ports(1)[0]})
+    words = Stack(other).run("up", code=1).stderr
+    assert f"prometheus at 127.0.0.1:{running.settings.prometheus_port}" in words
+    assert "freehold down" in words
 
 
 def test_two_ups_at_once_start_one_stack(stack: Stack) -> None:
