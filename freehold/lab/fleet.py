@@ -1,0 +1,50 @@
+"""All labs on this computer: finding them, and taking down those whose owner is gone."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from freehold.lab.commands import LabError
+from freehold.lab.leftovers import take_down
+from freehold.lab.names import Names, labs_folder
+
+
+def names() -> list[str]:
+    """Every lab of which there is a state folder."""
+    folder = labs_folder()
+    return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+
+
+def take_down_named(lab: str) -> list[str]:
+    """Take a lab down by its name alone. Returns what is left."""
+    if os.geteuid() != 0:
+        raise LabError("only root can take a lab down; run the same command with sudo")
+    return take_down(Names(lab), labs_folder() / lab)
+
+
+def own(state: Path) -> None:
+    """Say that this lab belongs to this process and should not outlive it."""
+    state.mkdir(parents=True, exist_ok=True)
+    me = psutil.Process()
+    (state / "owner").write_text(f"{me.pid} {me.create_time()}\n")
+
+
+def sweep() -> list[str]:
+    """Take down the labs whose owner has died. Returns their names."""
+    orphans = [lab for lab in names() if _owner_is_dead(labs_folder() / lab / "owner")]
+    for lab in orphans:
+        take_down_named(lab)
+    return orphans
+
+
+def _owner_is_dead(file: Path) -> bool:
+    with suppress(OSError, ValueError):
+        pid, started = file.read_text().split()
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(int(pid)).create_time() != float(started)
+        return True
+    return False  # nobody owns it: it was started to stay

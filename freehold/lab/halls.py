@@ -1,0 +1,40 @@
+"""Halls for the lab: the same hall at another address range, or a part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network
+
+from freehold.errors import BadInput
+from freehold.models.hall import Hall
+
+
+def rebase(hall: Hall, management: IPv4Network) -> Hall:
+    """The hall with its management network moved onto another prefix; host parts are kept."""
+    old = hall.management
+
+    def moved(address: IPv4Address) -> IPv4Address:
+        offset = int(address) - int(old.network_address)
+        if not 1 < offset < management.num_addresses - 1:
+            raise BadInput(f"management {management}: has no room for {address}; use a prefix of /{old.prefixlen}")
+        return management[offset]
+
+    devices = tuple(
+        d.model_copy(update={"management": d.management.model_copy(update={"address": moved(d.management.address)})})
+        for d in hall.devices
+    )
+    return hall.model_copy(update={"management": management, "devices": devices})
+
+
+def part(hall: Hall, devices: Iterable[str]) -> Hall:
+    """The hall with only these devices, all switched on, and the cables between them."""
+    kept = set(devices)
+    unknown = kept - {d.name for d in hall.devices}
+    if unknown:
+        raise BadInput(f"device {min(unknown)!r}: is not in hall {hall.name}")
+    return hall.model_copy(
+        update={
+            "devices": tuple(d.model_copy(update={"powered": True}) for d in hall.devices if d.name in kept),
+            "cables": tuple(c for c in hall.cables if {c.a.device, c.b.device} <= kept),
+        }
+    )
