@@ -1,0 +1,1 @@
+"""Servers over SSH: an agent program reads and changes, this side decides what."""

@@ -1,0 +1,240 @@
+"""Disks: what is on them, mounting, erasing."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import re
+import stat
+import struct
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .files import make_directory, own
+from .memory import Memory
+from .tools import Progress, Refused, mounts, must, replace_file, run
+
+WHOLE_DISK = re.compile(r"^(sd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+)$")
+LAB_FACTS = Path("/etc/freehold-lab")
+FSTAB = Path("/etc/fstab")
+
+_MIB = 1 << 20
+_CHUNK = 64 * _MIB
+_SAMPLES = 256
+_SAMPLE_BYTES = 4096
+_BLKZEROOUT = 0x127F
+_BLKFLSBUF = 0x1261
+_UMOUNT_S = 20
+
+
+def disk_names() -> list[str]:
+    """Whole disks, without the one that the system runs from."""
+    system = _whole(_number(Path("/").stat().st_dev))
+    found = [p.name for p in Path("/dev").iterdir() if WHOLE_DISK.match(p.name) and p.is_block_device()]
+    return sorted(name for name in found if _device_number(name) != system)
+
+
+def describe_disk(name: str) -> dict[str, Any]:
+    """Signatures, size and mount points of a disk."""
+    device = Path("/dev", name)
+    if not device.is_block_device():
+        return {"exists": False, "signatures": [], "mounted": []}
+    number = _device_number(name)
+    return {
+        "exists": True,
+        "signatures": signatures(name),
+        "mounted": [point for at, point in mounts() if at == number],
+        "size": size_of(name),
+    }
+
+
+def signatures(name: str) -> list[dict[str, str]]:
+    told = must("wipefs", "--no-act", "--json", f"/dev/{name}")
+    rows = json.loads(told).get("signatures", []) if told.strip() else []
+    return [{"type": row.get("type") or "", "label": row.get("label") or ""} for row in rows]
+
+
+def size_of(name: str) -> int:
+    with Path("/dev", name).open("rb") as file:
+        return file.seek(0, os.SEEK_END)
+
+
+def serial_of(name: str) -> str:
+    number = _device_number(name)
+    places = (LAB_FACTS / "disks" / name / "serial", Path(f"/sys/dev/block/{number}/serial"))
+    for place in (*places, Path(f"/sys/dev/block/{number}/device/serial")):
+        if place.exists():
+            return place.read_text().strip()
+    return run("lsblk", "--nodeps", "--noheadings", "--output", "SERIAL", f"/dev/{name}").out.strip()
+
+
+def make_filesystem(memory: Memory, wanted: dict[str, Any]) -> None:
+    """Format if told so, mount now and after each boot. Looks again itself: data is never formatted over."""
+    name, point = wanted["disk"], wanted["mountpoint"]
+    device = f"/dev/{name}"
+    if wanted["format"]:
+        if signatures(name):
+            raise Refused(f"disk {name} is not empty any more and is not formatted")
+        quiet = ("-q", "-F") if wanted["type"] == "ext4" else ("-q",)
+        must(f"mkfs.{wanted['type']}", *quiet, "-L", wanted["label"], device, timeout_s=600)
+    if not wanted["is_mounted"]:
+        make_directory(memory, {"path": point, "owner": "root", "group": "root", "mode": 0o755})
+    source = _stable_name(wanted["label"], name)
+    memory.note("filesystems", point, {"disk": name, "fstab_existed": FSTAB.exists()})
+    _write_fstab(point, f"{source} {point} {wanted['type']} noatime,nofail 0 2")
+    if not wanted["is_mounted"]:
+        must("mount", "-o", "noatime", "-t", wanted["type"], device, point)
+    own(wanted | {"path": point})  # after mounting: this is the root of the filesystem itself
+
+
+def unmount_all(memory: Memory) -> Iterator[str]:
+    for point, before in sorted(memory["filesystems"].items(), reverse=True):
+        end = time.monotonic() + _UMOUNT_S
+        while any(at == point for _, at in mounts()):
+            done = run("umount", point)
+            if done.code and time.monotonic() > end:
+                raise Refused(f"{point} cannot be unmounted: {done.words} {_users_of(point)}")
+            time.sleep(0.3 if done.code else 0)
+        _write_fstab(point, None)
+        if not before["fstab_existed"] and FSTAB.exists() and not FSTAB.read_text().strip():
+            FSTAB.unlink()
+        yield f"- filesystem on {before['disk']} at {point}"
+        memory.drop("filesystems", point)
+
+
+def in_fstab(point: str) -> bool:
+    return FSTAB.exists() and any(line.split()[1:2] == [point] for line in FSTAB.read_text().splitlines())
+
+
+def erase(name: str) -> dict[str, Any]:
+    """Overwrite a whole disk with zeros and read back from all over. Refuses a disk that is in use."""
+    _refuse_in_use(name)
+    started, size = _now(), size_of(name)
+    path = f"/dev/{name}"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_EXCL)  # the kernel itself refuses what is mounted or held
+    except OSError as error:
+        raise Refused(f"disk {name} is in use and is not erased: {error.strerror}") from error
+    try:
+        method = _overwrite(descriptor, name, size)
+        os.fsync(descriptor)
+        fcntl.ioctl(descriptor, _BLKFLSBUF, 0)  # read from the disk, not from memory
+        sampled, nonzero = _read_samples(descriptor, size)
+    finally:
+        os.close(descriptor)
+    return {
+        "disk": name,
+        "serial": serial_of(name),
+        "size_bytes": size,
+        "method": method,
+        "started_at": started,
+        "finished_at": _now(),
+        "sampled_bytes": sampled,
+        "nonzero_bytes": nonzero,
+        "signatures": [f"{row['type']} {row['label']}".strip() for row in signatures(name)],
+    }
+
+
+def _overwrite(descriptor: int, name: str, size: int) -> str:
+    """Zeros through the kernel's own request, which the disk may do by itself; else written by us."""
+    zeros = bytes(_MIB)
+    by_kernel = True
+    for start in range(0, size, _CHUNK):
+        Progress.doing = f"erasing {name}: {100 * start // size} %"
+        length = min(_CHUNK, size - start)
+        if by_kernel:
+            try:
+                fcntl.ioctl(descriptor, _BLKZEROOUT, struct.pack("QQ", start, length))
+                continue
+            except OSError:
+                by_kernel = False
+        for offset in range(start, start + length, _MIB):
+            _write_all(descriptor, zeros[: min(_MIB, start + length - offset)], offset)
+        os.fdatasync(descriptor)
+    return "zeros by BLKZEROOUT, read back" if by_kernel else "overwritten with zeros, read back"
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    while data:
+        written = os.pwrite(descriptor, data, offset)
+        data, offset = data[written:], offset + written
+
+
+def _read_samples(descriptor: int, size: int) -> tuple[int, int]:
+    """First and last MiB and random places between: bytes read, and those of them that are not zero."""
+    places = [(0, min(_MIB, size)), (max(0, size - _MIB), min(_MIB, size))]
+    chosen = random.SystemRandom()
+    places += [(chosen.randrange(max(1, size - _SAMPLE_BYTES)), min(_SAMPLE_BYTES, size)) for _ in range(_SAMPLES)]
+    sampled = nonzero = 0
+    for offset, length in places:
+        data = os.pread(descriptor, length, offset)
+        sampled += len(data)
+        nonzero += len(data) - data.count(0)
+    return sampled, nonzero
+
+
+def _refuse_in_use(name: str) -> None:
+    if not WHOLE_DISK.match(name) or not Path("/dev", name).is_block_device():
+        raise Refused(f"there is no disk {name} on this server")
+    number = _device_number(name)
+    if number == _whole(_number(Path("/").stat().st_dev)):
+        raise Refused(f"disk {name} is the one this system runs from and is not erased")
+    for at, point in mounts():
+        if _whole(at) == number or at == number:
+            raise Refused(f"disk {name} is mounted at {point} and is not erased")
+    for line in Path("/proc/swaps").read_text().splitlines()[1:]:
+        swap = Path(line.split()[0])
+        if swap.is_block_device() and _whole(_number(swap.stat().st_rdev)) == number:
+            raise Refused(f"disk {name} is used for swapping and is not erased")
+
+
+def _write_fstab(point: str, line: str | None) -> None:
+    old = FSTAB.read_text() if FSTAB.exists() else ""
+    kept = [row for row in old.splitlines(keepends=True) if row.split()[1:2] != [point]]
+    new = "".join(kept) + (f"{line}\n" if line else "")
+    if new != old:
+        status = FSTAB.stat() if FSTAB.exists() else None
+        replace_file(FSTAB, new.encode(), stat.S_IMODE(status.st_mode) if status else 0o644)
+
+
+def _stable_name(label: str, name: str) -> str:
+    """By label where that leads to this disk; disks change their names between boots."""
+    found = run("findfs", f"LABEL={label}").out.strip()
+    same = found and Path(found).is_block_device() and Path(found).stat().st_rdev == Path("/dev", name).stat().st_rdev
+    return f"LABEL={label}" if same else f"/dev/{name}"
+
+
+def _users_of(point: str) -> str:
+    holders = set()
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if str(link.readlink()).startswith(point):
+                holders.add((link.parent / "comm").read_text().strip())
+        except OSError:
+            continue
+    return f"In use by: {', '.join(sorted(holders))}." if holders else ""
+
+
+def _device_number(name: str) -> str:
+    return _number(Path("/dev", name).stat().st_rdev)
+
+
+def _number(device: int) -> str:
+    return f"{os.major(device)}:{os.minor(device)}"
+
+
+def _whole(number: str) -> str:
+    """The disk that a partition belongs to, or the disk itself."""
+    place = Path("/sys/dev/block", number)
+    if (place / "partition").exists():
+        return (place.resolve().parent / "dev").read_text().strip()
+    return number
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,114 @@
+"""A conversation with the agent program on a server, over one SSH channel."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import paramiko
+
+from freehold.devices.base import Beat, silent
+from freehold.devices.ssh import device_errors, said
+from freehold.errors import CommandRejected, DeviceUnreachable
+from freehold.models.access import Access
+
+SILENCE_S = 30.0
+"""The agent says something every two seconds while it works."""
+
+# In the order in which they need one another.
+_MODULES = ("tools", "memory", "units", "files", "accounts", "disks", "looking", "main")
+
+# Takes the agent's modules from standard input: nothing is written to the server, nothing shows in its process list.
+_START = """
+import json, sys, types
+package = sys.modules["agent"] = types.ModuleType("agent")
+package.__path__ = []
+for name, source in json.loads(sys.stdin.buffer.readline()):
+    module = sys.modules["agent." + name] = types.ModuleType("agent." + name)
+    module.__package__ = "agent"
+    setattr(package, name, module)
+    exec(compile(source, name + ".py", "exec"), module.__dict__)
+"""
+
+
+class AgentSession:
+    """Starts the agent when it is first called and ends it with `close`."""
+
+    def __init__(self, client: paramiko.SSHClient, access: Access) -> None:
+        self._client = client
+        self._access = access
+        self._channel: paramiko.Channel | None = None
+        self._heard = b""
+
+    def call(
+        self,
+        method: str,
+        beat: Beat = silent,
+        /,
+        *,
+        tell: Callable[[str], str] = str,
+        timeout_s: float = 3600,
+        **given: Any,
+    ) -> Any:
+        """Ask the agent and wait for its answer; `tell` takes secrets out of what it says in words."""
+        end = time.monotonic() + timeout_s
+        with device_errors(self._access):
+            channel = self._channel or self._start()
+            channel.sendall(json.dumps({"call": method, "given": given}).encode() + b"\n")
+            while True:
+                message = self._hear(channel)
+                if "answer" in message:
+                    return message["answer"]
+                if "refused" in message:
+                    raise CommandRejected(f"{self._access.device}: {said(tell(message['refused']), 2000)}")
+                if "busy" in message:
+                    raise DeviceUnreachable(f"{self._access.device}: {message['busy']}; try again later")
+                beat(tell(message["beat"]))
+                if time.monotonic() > end:
+                    raise DeviceUnreachable(f"{self._access.device}: {method} did not end in {timeout_s:g} s")
+
+    def close(self) -> None:
+        """End the agent. One that is in the middle of something stops at the next safe place."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _start(self) -> paramiko.Channel:
+        transport = self._client.get_transport()
+        if transport is None:
+            raise DeviceUnreachable(f"{self._access.device}: the connection is closed")
+        self._channel = channel = transport.open_session(timeout=SILENCE_S)
+        channel.settimeout(SILENCE_S)
+        prefix = "" if self._access.user == "root" else "sudo -n "
+        channel.exec_command(f"{prefix}python3 -c '{_START}'")
+        channel.sendall(_program() + b"\n")
+        return channel
+
+    def _hear(self, channel: paramiko.Channel) -> dict[str, Any]:
+        while b"\n" not in self._heard:
+            part = channel.recv(1 << 16)
+            if not part:
+                raise self._ended(channel)
+            self._heard += part
+        line, _, self._heard = self._heard.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def _ended(self, channel: paramiko.Channel) -> Exception:
+        words = b""
+        while channel.recv_stderr_ready():
+            words += channel.recv_stderr(1 << 16)
+        code = channel.exit_status if channel.exit_status_ready() else -1
+        self._channel = None
+        if code in (126, 127):
+            return CommandRejected(f"{self._access.device}: cannot run python3: {said(words.decode(errors='replace'))}")
+        last = said(words.decode(errors="replace").strip().rpartition("\n")[2])
+        return DeviceUnreachable(f"{self._access.device}: the connection or our program there ended ({code}) {last}")
+
+
+def _program() -> bytes:
+    folder = resources.files("freehold.devices.servers.agent")
+    return json.dumps([(name, (folder / f"{name}.py").read_text()) for name in _MODULES]).encode()
