@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.services.mariadb_objects.machine import PACKAGE, Machine, free_port, image  # noqa: E402
+from tests.services.mariadb_objects.machine import PACKAGE, Machine, free_port, image
 
 SIZES = {"10 KB": (10_000, 100), "1 MB": (1_000_000, 30), "5 MB": (5_000_000, 30)}
 MARIADB = ["--innodb-buffer-pool-size=128M", "--innodb-log-file-size=96M"]
@@ -74,12 +74,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     as_json = parser.parse_args().json
-    base = image()
-    if base is None:
-        raise SystemExit("There is no base image: build it with the lab, or name one in FREEHOLD_BASE_IMAGE.")
     work = Path(tempfile.mkdtemp(prefix="freehold-benchmark-"))
     try:
-        rows = measure(work, base)
+        rows = measure(work, image())
     finally:
         shutil.rmtree(work)
     reached = next(float(str(row["speed"])) for row in rows if (row["method"], row["size"]) == ("PUT", "5 MB"))
@@ -90,7 +87,9 @@ def main() -> int:
         print(f"{'':10}{'MariaDB ms':>12}{'disk ms':>10}{'speed':>8}   (median; speed 1.0 = as fast as disk)")
         for row in rows:
             print(f"{row['method']:4}{row['size']:>6}{row['mariadb_ms']:>12}{row['disk_ms']:>10}{row['speed']:>8}")
-        print(f"5 MB PUT at {reached:.2f} of the disk server's speed; the goal is {GOAL:.2f}: {'reached' if good else 'MISSED'}")
+        print(
+            f"5 MB PUT at {reached:.2f} of the disk server's speed; the goal is {GOAL:.2f}: {'reached' if good else 'MISSED'}"
+        )
     return 0 if good else 1
 
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import httpx
+
 import freehold
 
 PACKAGE = Path(freehold.__file__).parent / "services/object_storage/mariadb_objects"
@@ -21,15 +22,13 @@ INSTALLED = "usr/lib/python3/dist-packages/freehold_mariadb_objects"
 PREFIX, SUFFIX = "testprefix", "testsuffix"
 
 
-def image() -> Path | None:
-    """The lab's base image, or a tree of the same packages named by FREEHOLD_BASE_IMAGE."""
+def image() -> Path:
+    """The lab's base image, or the tree of the same packages that FREEHOLD_BASE_IMAGE names."""
     if path := os.environ.get("FREEHOLD_BASE_IMAGE"):
         return Path(path)
-    try:
-        from freehold.lab.image import base_image
-    except ImportError:
-        return None
-    return Path(base_image())
+    from freehold.lab.image import base_image
+
+    return base_image()
 
 
 def free_port() -> int:

@@ -110,7 +110,9 @@ class Database:
             with contextlib.closing(connection.cursor()) as cursor, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-                cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES', innodb_lock_wait_timeout = 5")
+                cursor.execute(
+                    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES', innodb_lock_wait_timeout = 5"
+                )
                 cursor.execute("SET @lease_seconds = %s", (self.lease_seconds,))
                 if not self._prepared:
                     self._check_packet(cursor)

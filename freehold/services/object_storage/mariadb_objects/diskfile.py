@@ -122,7 +122,7 @@ class DiskFile:
     def name_bytes(self):
         return self.name.encode("utf8", "surrogateescape")
 
-    def open(self, modernize=False, current_time=None):  # noqa: ARG002 - Swift's signature
+    def open(self, modernize=False, current_time=None):
         self.row = row = self.manager.database.run(objects.get, self.key)
         if row is None:
             raise DiskFileNotExist
@@ -214,11 +214,11 @@ class DiskFile:
         self._opened()
         return self.row.ctype_timestamp or self.row.data_timestamp
 
-    def reader(self, keep_cache=False, cooperative_period=0, etag_validate_frac=1, **_):  # noqa: ARG002
+    def reader(self, keep_cache=False, cooperative_period=0, etag_validate_frac=1, **_):
         self._opened()
         return self.reader_cls(self, etag_validate_frac)
 
-    def writer(self, size=None):  # noqa: ARG002 - Swift's signature
+    def writer(self, size=None):
         return self.writer_cls(self)
 
     @contextlib.contextmanager

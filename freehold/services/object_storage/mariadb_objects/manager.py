@@ -40,7 +40,7 @@ class Manager(DiskFileManager):
             if suffixes is None or hash_[-3:] in suffixes:
                 yield hash_, row.timestamps()
 
-    def get_hashes(self, device, partition, suffixes, policy, skip_rehash=False):  # noqa: ARG002
+    def get_hashes(self, device, partition, suffixes, policy, skip_rehash=False):
         """One hash per suffix, equal to what a disk with the same objects answers. None are cached."""
         if skip_rehash:
             return None
@@ -55,7 +55,7 @@ class Manager(DiskFileManager):
         return {suffix: digest.hexdigest() for suffix, digest in hashes.items()}
 
     @contextlib.contextmanager
-    def replication_lock(self, device, policy, partition):  # noqa: ARG002
+    def replication_lock(self, device, policy, partition):
         """No lock: transactions order what several senders do, and no lock files are left on the device."""
         yield True
 

@@ -6,7 +6,18 @@ from MySQLdb.cursors import SSCursor
 
 from .manager import Router
 
-FIELDS = "device policy partition hash data_timestamp meta_timestamp ctype_timestamp tombstone size checksum".split()
+FIELDS = [
+    "device",
+    "policy",
+    "partition",
+    "hash",
+    "data_timestamp",
+    "meta_timestamp",
+    "ctype_timestamp",
+    "tombstone",
+    "size",
+    "checksum",
+]
 
 
 class Manifest:
