@@ -12,43 +12,55 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from freehold.cli import console
 
 # command at the top level -> the module in freehold.cli whose `app` has it, as a command or as a whole group
 COMMANDS = {
-    "up": "stack",
-    "down": "stack",
-    "status": "stack",
-    "logs": "stack",
-    "demo": "demo",
-    "instance": "instance",
-    "inbox": "approvals",
-    "approve": "approvals",
-    "reject": "approvals",
-    "retry": "approvals",
-    "abort": "approvals",
-    "inventory": "inventory",
-    "evidence": "evidence",
-    "lab": "lab",
+    "up": ("stack", "Start Temporal, Prometheus and the workers, and keep them running."),
+    "down": ("stack", "Stop them all, and check that nothing is left."),
+    "status": ("stack", "What runs, since when, where."),
+    "logs": ("stack", "What the programs of the stack have to say."),
+    "demo": ("demo", "The main job from nothing: a small data centre, a private instance, its proof."),
+    "instance": ("instance", "Private instances: ask for one, see it, use it, end it."),
+    "inbox": ("approvals", "What waits for people, with the command to answer."),
+    "approve": ("approvals", "Approve a plan."),
+    "reject": ("approvals", "Reject a plan."),
+    "retry": ("approvals", "Let a parked procedure try its step again."),
+    "abort": ("approvals", "Have a procedure undo what it did."),
+    "inventory": ("inventory", "What hardware there is, and who holds it."),
+    "evidence": ("evidence", "What was observed that proves what a procedure claims."),
+    "lab": ("lab", "A data centre in one machine: build it, switch it, cable it."),
 }
+
+
+class Later(TyperCommand):
+    """A command known by name; its module is imported when it runs or is completed, not when it is listed."""
+
+    def __init__(self, name: str, module: str, words: str) -> None:
+        super().__init__(name, help=words)
+        self.module = module
+
+    def load(self) -> Any:
+        module = importlib.import_module(f"freehold.cli.{self.module}")
+        group = typer.main.get_group(module.app)
+        found = group.commands.get(str(self.name), group)
+        found.name = self.name
+        return found
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return self.load().make_context(info_name, args, parent, **extra)
 
 
 class Commands(TyperGroup):
     """The table above as a group."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [name for name, module in COMMANDS.items() if importlib.util.find_spec(f"freehold.cli.{module}")]
+        return [name for name, (module, _) in COMMANDS.items() if importlib.util.find_spec(f"freehold.cli.{module}")]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        module = importlib.import_module(f"freehold.cli.{COMMANDS[cmd_name]}")
-        group = typer.main.get_group(module.app)
-        found = group.commands.get(cmd_name, group)
-        found.name = cmd_name
-        return found
+    def get_command(self, ctx: Any, cmd_name: str) -> Later | None:
+        return Later(cmd_name, *COMMANDS[cmd_name]) if cmd_name in self.list_commands(ctx) else None
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")

@@ -33,7 +33,11 @@ def test_help_lists_what_is_there() -> None:
 
 
 def test_a_module_is_imported_only_for_its_own_commands() -> None:
-    code = "import sys, freehold.cli.main; print(sorted(m for m in sys.modules if m.startswith('temporalio')))"
+    code = (
+        "import sys, typer.testing, freehold.cli.main as main;"
+        "assert typer.testing.CliRunner().invoke(main.app, ['--help']).exit_code == 0;"
+        "print(sorted(name for name in sys.modules if name.startswith(('temporalio', 'freehold.stack'))))"
+    )
     asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert asked.stdout.strip() == "[]"
 
@@ -41,7 +45,9 @@ def test_a_module_is_imported_only_for_its_own_commands() -> None:
 def test_every_command_has_a_module_that_has_it() -> None:
     group = main.Commands()
     for name in group.list_commands(None):
-        assert group.get_command(None, name).name == name
+        command = group.get_command(None, name)
+        assert command
+        assert command.load().name == name
 
 
 def test_an_unknown_command_is_usage_error() -> None:
@@ -76,7 +82,10 @@ def test_a_closed_pipe_is_no_crash() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("words", "position", "expected"), [("freehold u", "1", "up"), ("freehold st", "1", "status")])
+@pytest.mark.parametrize(
+    ("words", "position", "expected"),
+    [("freehold u", "1", "up"), ("freehold st", "1", "status"), ("freehold logs --fo", "2", "--follow")],
+)
 def test_the_shell_completes_commands(words: str, position: str, expected: str) -> None:
     done = freehold(_FREEHOLD_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=position)
     assert expected in done.stdout.split()
