@@ -45,9 +45,7 @@ def load_host_keys(path: Path, hall: Hall) -> dict[str, str]:
             continue
         fields = line.split()
         if len(fields) < 3 or fields[0].startswith(("|", "@")):
-            raise BadInput(
-                f"{path} line {number}: write `address key-type key` without hash or marker."
-            )
+            raise BadInput(f"{path} line {number}: write `address key-type key` without hash or marker.")
         for name in fields[0].split(","):
             device = devices.get(_address(name))
             if device:

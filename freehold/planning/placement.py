@@ -18,6 +18,9 @@ from freehold.services.base import ServerNeed
 NIC_OF = {NetworkPurpose.FRONT: 0, NetworkPurpose.BACK: 1}
 """By convention a server's first NIC is cabled for the front network, its second for the back network."""
 
+Kind = tuple[bool, ...]
+"""For each need, whether a server fits it."""
+
 FITS = ""
 HELD = "held by other instances"
 SMALL = "too small"
@@ -84,18 +87,15 @@ class Field:
     def fitting(self, index: int) -> list[Device]:
         return [self.servers[name] for name, row in self.verdicts.items() if row[index] == FITS]
 
-    def shortage(self, taken: Iterable[str] = (), wanted: Sequence[int] | None = None) -> tuple[int, ...]:
-        """A set of needs that cannot all be met together (indices), or () when every need can be met.
+    def shortage(self) -> tuple[int, ...]:
+        """Needs (their indices) that cannot all be met together, or () when every need can be met."""
+        return _shortage(self._kinds(), [need.count for need in self.needs])
 
-        By Hall's theorem it is enough to compare, for every set of needs, the servers wanted with the
-        servers that fit at least one of them.
-        """
-        gone = set(taken)
-        counts = wanted if wanted is not None else [need.count for need in self.needs]
-        kinds = Counter(
-            tuple(v == FITS for v in row) for name, row in self.verdicts.items() if name not in gone and FITS in row
-        )
-        return _shortage(kinds, counts)
+    def missing(self) -> int:
+        """How many servers those needs are short of."""
+        group = self.shortage()
+        there = sum(any(row[i] == FITS for i in group) for row in self.verdicts.values())
+        return sum(self.needs[i].count for i in group) - there
 
     def choose(self) -> list[tuple[Device, ...]] | None:
         """Servers for every need, or None when there are not enough.
@@ -104,7 +104,7 @@ class Field:
         then with the instance's others, that is powered, and that is no bigger than it must be; but never
         one whose loss would starve a later need.
         """
-        kinds = Counter(tuple(v == FITS for v in row) for row in self.verdicts.values() if FITS in row)
+        kinds = self._kinds()
         left = [need.count for need in self.needs]
         if _shortage(kinds, left):
             return None
@@ -137,17 +137,26 @@ class Field:
             chosen.append(tuple(mine))
         return chosen
 
-    def _kind(self, name: str) -> tuple[bool, ...]:
+    def _kind(self, name: str) -> Kind:
         return tuple(v == FITS for v in self.verdicts[name])
 
+    def _kinds(self) -> Counter[Kind]:
+        return Counter(self._kind(name) for name, row in self.verdicts.items() if FITS in row)
 
-def _shortage(kinds: Counter[tuple[bool, ...]], counts: Sequence[int]) -> tuple[int, ...]:
+
+def _shortage(kinds: Counter[Kind], counts: Sequence[int]) -> tuple[int, ...]:
+    """By Hall's theorem it is enough to compare, for every set of needs, the servers that are wanted with
+    those that fit at least one of them."""
     for size in range(1, len(counts) + 1):
         for group in combinations(range(len(counts)), size):
             there = sum(n for kind, n in kinds.items() if any(kind[i] for i in group))
             if there < sum(counts[i] for i in group):
                 return group
     return ()
+
+
+def racks_used(servers: Iterable[Device]) -> int:
+    return len({_rack(server) for server in servers})
 
 
 def _rack(server: Device) -> str:

@@ -23,7 +23,7 @@ from freehold.models.plan import (
     PlannedTrunk,
 )
 from freehold.models.request import InstanceRequest
-from freehold.planning.placement import NIC_OF, Field, islands
+from freehold.planning.placement import NIC_OF, Field, islands, racks_used
 from freehold.planning.refusal import too_few_servers
 from freehold.planning.snapshot import InventorySnapshot, natural
 from freehold.services.base import ServerNeed
@@ -77,20 +77,25 @@ class _Planner:
         """Servers per need: front NICs on the customer's switches, back NICs all on switches that trunks join."""
         field = Field.of(self.needs, self.snapshot, self.site.name, self.request.instance)
         groups = islands(self.fabric)
-        fronts = [g for g in groups if not self.hosts or self.hosts[0] in g]
-        reachable = field
-        for front in fronts:
-            if not front.issuperset(self.hosts):
-                raise CannotPlace(
-                    f"{self.request.customer}'s hosts at site {self.site.name} are on switches that no trunk joins: "
-                    f"{', '.join(self.hosts)}. Cable a trunk between them."
-                )
-            for back in groups:
-                fabrics = {NetworkPurpose.FRONT: front, NetworkPurpose.BACK: back}
-                reachable = field.reachable(self.snapshot, fabrics)
-                if (chosen := reachable.choose()) is not None:
-                    return chosen
-        raise too_few_servers(self.request, field if field.shortage() else reachable, self.snapshot)
+        fields = [
+            field.reachable(self.snapshot, {NetworkPurpose.FRONT: front, NetworkPurpose.BACK: back})
+            for front in groups
+            if self._reaches_hosts(front)
+            for back in groups
+        ]
+        choices = [chosen for f in fields if (chosen := f.choose()) is not None]
+        if not choices:
+            raise too_few_servers(self.request, min(fields, key=Field.missing, default=field), self.snapshot)
+        return max(choices, key=lambda chosen: sum(racks_used(servers) for servers in chosen))
+
+    def _reaches_hosts(self, switches: set[str]) -> bool:
+        inside = switches.intersection(self.hosts)
+        if inside and inside != set(self.hosts):
+            raise CannotPlace(
+                f"{self.request.customer}'s hosts at site {self.site.name} are on switches that no trunk joins: "
+                f"{', '.join(self.hosts)}. Cable a trunk between them."
+            )
+        return bool(inside) or not self.hosts
 
     def _free(self, kind: HoldKind, key: str) -> bool:
         return self.snapshot.holder(kind, key) in (None, self.request.instance)

@@ -27,9 +27,8 @@ def _described(need: ServerNeed) -> str:
 def too_few_servers(request: InstanceRequest, field: Field, snapshot: InventorySnapshot) -> CannotPlace:
     """The refusal for a field in which the needs cannot be met."""
     group = field.shortage()
-    wanted = sum(field.needs[i].count for i in group)
     fit = [name for name, row in field.verdicts.items() if any(row[i] == FITS for i in group)]
-    missing = wanted - len(fit)
+    missing = field.missing()
     why: Counter[str] = Counter()
     for row in field.verdicts.values():
         reasons = {row[i] for i in group}

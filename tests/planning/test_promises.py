@@ -1,0 +1,224 @@
+"""The promises of planning, on random halls and random requests and releases."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+
+import networkx as nx
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from freehold.errors import CannotPlace
+from freehold.models.hall import DeviceKind
+from freehold.models.plan import HoldKind, Plan
+from freehold.planning.provision import plan_instance
+from freehold.planning.snapshot import InventorySnapshot
+from freehold.services.base import ServerNeed
+from tests.halls import BACK, FRONT, HallBuilder, request
+
+FEEDS = st.sampled_from([("a",), ("b",), ("a", "b"), ()])
+NETWORKS = st.sampled_from([(FRONT,), (BACK,), (FRONT, BACK)])
+NEED = st.builds(
+    ServerNeed,
+    roles=st.just(("role",)),
+    count=st.integers(1, 3),
+    networks=NETWORKS,
+    disks=st.integers(0, 1),
+    disk_gib=st.sampled_from([0, 10, 20]),
+    memory_gib=st.sampled_from([1, 8]),
+)
+NEEDS = st.lists(NEED, min_size=1, max_size=3).map(tuple)
+# A release names the instance by its place among the living.
+STEP = st.one_of(st.tuples(st.sampled_from(["acme", "globex"]), NEEDS), st.integers(0, 3))
+
+
+@st.composite
+def halls(draw: st.DrawFn) -> InventorySnapshot:
+    racks = draw(st.integers(1, 3))
+    hall = HallBuilder()
+    for rack in range(racks):
+        hall.rack(f"r{rack}")
+        hall.switch(f"leaf{rack}", f"r{rack}")
+    for one, other in combinations(range(racks), 2):
+        if draw(st.booleans()):
+            hall.trunk(f"leaf{one}", f"leaf{other}")
+    leaf = st.one_of(st.none(), *[st.just(f"leaf{rack}") for rack in range(racks)] * 2)
+    for number in range(draw(st.integers(0, 7))):
+        rack = draw(st.one_of(st.none(), *[st.just(f"r{r}") for r in range(racks)] * 3))
+        hall.server(
+            f"s{number}",
+            rack,
+            draw(st.tuples(leaf, leaf)) if rack else (),
+            unit=number + 1,
+            feeds=draw(FEEDS),
+            disks=draw(st.sampled_from([(), (10,), (20,), (10, 20)])),
+            memory_gib=draw(st.sampled_from([4, 16])),
+            powered=draw(st.booleans()),
+        )
+    for customer in ("acme", "globex"):
+        if draw(st.booleans()):
+            hall.host(f"{customer}-host", customer, f"leaf{draw(st.integers(0, racks - 1))}")
+    return InventorySnapshot.of(hall.build())
+
+
+def fitting(need: ServerNeed, now: InventorySnapshot) -> Iterator[str]:
+    """Written anew on purpose: what planning may use, without planning's own code."""
+    for server in now.devices:
+        if server.kind is not DeviceKind.SERVER or server.position is None:
+            continue
+        big = sum(d.size_gib >= need.disk_gib for d in server.disks) >= need.disks
+        ports = [now.far_end(server.name, server.nics[0 if p is FRONT else 1].name) for p in need.networks]
+        free = (HoldKind.SERVER, server.name) not in now.holds and all(
+            p and (HoldKind.PORT, f"{p[0]}/{p[1]}") not in now.holds for p in ports
+        )
+        if big and free and server.memory_gib >= need.memory_gib:
+            yield server.name
+
+
+def joined(now: InventorySnapshot, switches: set[str]) -> bool:
+    graph = nx.Graph((c.a.device, c.b.device) for c in now.cables if now.device[c.b.device].kind is DeviceKind.SWITCH)
+    graph.add_nodes_from(switches)
+    return not switches or switches <= nx.node_connected_component(graph, min(switches))
+
+
+def assignments(
+    needs: tuple[ServerNeed, ...], now: InventorySnapshot, taken: frozenset[str] = frozenset()
+) -> Iterator[list[tuple[str, ...]]]:
+    """Every way to meet the needs, by trying all."""
+    if not needs:
+        yield []
+        return
+    for chosen in combinations(sorted(set(fitting(needs[0], now)) - taken), needs[0].count):
+        for rest in assignments(needs[1:], now, taken | set(chosen)):
+            yield [chosen, *rest]
+
+
+def works(needs: tuple[ServerNeed, ...], now: InventorySnapshot, customer: str, way: list[tuple[str, ...]]) -> bool:
+    switches: dict[object, set[str]] = {FRONT: set(), BACK: set()}
+    for need, servers in zip(needs, way, strict=True):
+        for server in servers:
+            for purpose in need.networks:
+                end = now.far_end(server, now.device[server].nics[0 if purpose is FRONT else 1].name)
+                assert end is not None
+                switches[purpose].add(end[0])
+    for host in now.devices:
+        if host.customer == customer:
+            end = now.far_end(host.name, "eth1")
+            assert end is not None
+            switches[FRONT].add(end[0])
+    return joined(now, switches[FRONT]) and joined(now, switches[BACK])
+
+
+def check_plan(plan: Plan, needs: tuple[ServerNeed, ...], before: InventorySnapshot) -> None:
+    names = [s.server for s in plan.servers]
+    assert len(names) == len(set(names)) == sum(n.count for n in needs), "a server is used once"
+    holds = [(h.kind, h.key) for h in plan.holds]
+    assert len(holds) == len(set(holds))
+    assert not set(holds) & before.holds.keys(), "nothing that is held is planned"
+    way, rest = [], list(names)
+    for need in needs:
+        way.append(tuple(rest[: need.count]))
+        rest = rest[need.count :]
+        assert set(way[-1]) <= set(fitting(need, before))
+    assert works(needs, before, plan.request.customer, way)
+    ports = [(p.switch, p.change.port) for p in plan.ports]
+    assert {f"{s}/{p}" for s, p in ports} == {k for kind, k in holds if kind is HoldKind.PORT}
+    addresses = [n.address for s in plan.servers for n in s.nics if n.address]
+    assert len(addresses) == len(set(addresses))
+    back = plan.network(BACK)
+    assert all(back is not None and a.ip in back.prefix for a in addresses)
+    check_paths(plan, before)
+
+
+def check_paths(plan: Plan, now: InventorySnapshot) -> None:
+    """Through the trunks that carry it, each network joins all its servers and hosts, and runs in no circle."""
+    for network in plan.networks:
+        carried = nx.Graph()
+        for trunk in plan.trunks:
+            if trunk.change.vlan == network.vlan:
+                end = now.far_end(trunk.switch, trunk.change.port)
+                assert end is not None
+                carried.add_edge(trunk.switch, end[0])
+        ends = {n.switch for s in plan.servers for n in s.nics if n.network is network.purpose}
+        if network.purpose is FRONT:
+            ends |= set(now.host_switches(plan.request.customer, plan.request.site))
+        carried.add_nodes_from(ends)
+        assert not carried or (nx.is_connected(carried) and nx.is_forest(carried))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(hall=halls(), steps=st.lists(STEP, min_size=1, max_size=5))
+def test_promises_hold_over_requests_and_releases(
+    hall: InventorySnapshot, steps: list[tuple[str, tuple[ServerNeed, ...]] | int]
+) -> None:
+    now = hall
+    live: dict[str, Plan] = {}
+    for number, step in enumerate(steps):
+        if isinstance(step, int):
+            if step < len(live):
+                name = list(live)[step]
+                plan = live.pop(name)
+                now = now.released(name)
+                assert not {(h.kind, h.key) for h in plan.holds} & now.holds.keys()
+            continue
+        customer, needs = step
+        wanted = request(f"{customer}-{number}", customer)
+        possible = any(works(needs, now, customer, way) for way in assignments(needs, now))
+        try:
+            plan = plan_instance(wanted, needs, now)
+        except CannotPlace as refusal:
+            assert not possible, f"refused what can be placed: {refusal}"
+            continue
+        assert possible
+        check_plan(plan, needs, now)
+        after = now.holding(plan.instance, plan.holds)
+        assert after.released(plan.instance).holds == now.holds, "undo restores"
+        live[plan.instance] = plan
+        now = after
+        held = [(h.kind, h.key) for p in live.values() for h in p.holds]
+        assert len(held) == len(set(held)) == len(now.holds), "nothing is shared between instances"
+    for name in live:
+        now = now.released(name)
+    assert now.holds == hall.holds
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(hall=halls(), needs=NEEDS, seed=st.integers(0, 2**16))
+def test_same_input_same_hash_in_any_order_of_rows(
+    hall: InventorySnapshot, needs: tuple[ServerNeed, ...], seed: int
+) -> None:
+    rows = random.Random(seed)
+
+    def shuffled(things: tuple[object, ...]) -> tuple[object, ...]:
+        return tuple(rows.sample(things, len(things)))
+
+    other = replace(
+        hall,
+        devices=shuffled(hall.devices),
+        cables=shuffled(hall.cables),
+        racks=shuffled(hall.racks),
+        customers=shuffled(hall.customers),
+    )
+
+    def outcome(snapshot: InventorySnapshot) -> str:
+        try:
+            return plan_instance(request(), needs, snapshot).hash
+        except CannotPlace as refusal:
+            return str(refusal)
+
+    assert outcome(hall) == outcome(other) == outcome(hall)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(hall=halls(), need=NEED)
+def test_servers_of_one_need_are_in_as_many_racks_as_possible(hall: InventorySnapshot, need: ServerNeed) -> None:
+    def racks(names: tuple[str, ...]) -> int:
+        return len({p.rack for n in names if (p := hall.device[n].position)})
+
+    ways = [way[0] for way in assignments((need,), hall) if works((need,), hall, "acme", way)]
+    if ways:
+        plan = plan_instance(request(), (need,), hall)
+        assert racks(tuple(s.server for s in plan.servers)) == max(map(racks, ways))
