@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -19,16 +21,23 @@ from freehold.settings import LogLevel
 # A last net under the rule that secrets are passed by reference.
 _SECRET = ("password", "secret", "token", "api_key", "private_key", "passphrase", "credential_value")
 
+LOG_BYTES, LOG_FILES = 10_000_000, 5
+
 bound = structlog.contextvars.bound_contextvars
 bind = structlog.contextvars.bind_contextvars
 
 
 def configure_logs(
-    level: LogLevel = LogLevel.info, *, stream: TextIO | None = None, as_json: bool | None = None
+    level: LogLevel = LogLevel.info,
+    *,
+    file: Path | None = None,
+    stream: TextIO | None = None,
+    as_json: bool | None = None,
 ) -> None:
-    """Send everything, also what libraries log with `logging`, to `stream` (stderr) in one format."""
+    """Send everything, also what libraries log with `logging`, to `file` (rotated) or `stream` (stderr)."""
     stream = stream or sys.stderr
-    as_json = not stream.isatty() if as_json is None else as_json
+    if as_json is None:
+        as_json = bool(file) or not stream.isatty()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -49,7 +58,7 @@ def configure_logs(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = rotating(file) if file else logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -59,6 +68,10 @@ def configure_logs(
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("paramiko", "netmiko", "httpx", "httpcore", "botocore", "alembic", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+def rotating(file: Path) -> RotatingFileHandler:
+    return RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=LOG_FILES, errors="replace")
 
 
 def _hide_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -50,8 +51,8 @@ def free_ports(count: int) -> list[int]:
 def _own_temporal_profile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No server of the person who runs the tests is touched."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("ADDRESS", "NAMESPACE", "API_KEY", "TLS", "PROFILE"):
-            patch.delenv(f"TEMPORAL_{name}", raising=False)
+        for name in [name for name in os.environ if name.startswith("TEMPORAL_") and name != "TEMPORAL_CLI"]:
+            patch.delenv(name)
         patch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path_factory.mktemp("profile") / "none.toml"))
         yield
 

@@ -14,13 +14,12 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from contextlib import suppress
 from datetime import datetime
-from logging.handlers import RotatingFileHandler
 from time import monotonic
 from typing import Any
 
 import structlog
 
-from freehold.logs import configure_logs
+from freehold.logs import configure_logs, rotating
 from freehold.settings import Settings, load_settings
 from freehold.stack.programs import Program, port_open, programs
 from freehold.stack.state import MARK, ProgramState, ProgramStatus, now, supervisor_lock, write_state
@@ -30,7 +29,7 @@ log = structlog.get_logger(__name__)
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 STEADY_AFTER_S = 60.0
 POLL_S, HEALTH_S, MISSED_CHECKS = 0.2, 5.0, 3
-LOG_BYTES, LOG_FILES, LONGEST_LINE = 10_000_000, 5, 1_000_000
+LONGEST_LINE = 1_000_000
 
 
 class Supervisor:
@@ -147,9 +146,7 @@ class Supervisor:
 
     async def _write_log(self, program: Program, process: Process) -> None:
         assert process.stdout
-        file = RotatingFileHandler(
-            self.settings.logs / f"{program.name}.log", maxBytes=LOG_BYTES, backupCount=LOG_FILES, errors="replace"
-        )
+        file = rotating(self.settings.logs / f"{program.name}.log")
         try:
             while line := await _line(process.stdout):
                 file.emit(_record(line))
@@ -197,7 +194,7 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 def main() -> int:
     settings = load_settings()
-    configure_logs(settings.log_level, as_json=True)
+    configure_logs(settings.log_level, file=settings.logs / "supervisor.log")
     with supervisor_lock(settings) as mine:
         if not mine:
             log.warning("another supervisor runs already", home=str(settings.home))

@@ -110,7 +110,8 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with guarded(Stack(own_settings(tmp_path_factory.mktemp("stack") / "home"))) as made:
+    settings = own_settings(tmp_path_factory.mktemp("stack") / "home")
+    with guarded(Stack(settings.model_copy(update={"scrape_interval_s": 1}))) as made:
         made.run("up")
         yield made
 

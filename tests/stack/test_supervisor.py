@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import psutil
 import pytest
 
+from freehold import logs
 from freehold.settings import Settings
 from freehold.stack import supervisor as module
 from freehold.stack.programs import Program
@@ -111,8 +112,8 @@ async def test_one_that_runs_but_does_not_answer_is_shown(settings: Settings, mo
 
 
 async def test_logs_are_rotated_and_endless_lines_dropped(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOG_BYTES", 1000)
-    monkeypatch.setattr(module, "LOG_FILES", 2)
+    monkeypatch.setattr(logs, "LOG_BYTES", 1000)
+    monkeypatch.setattr(logs, "LOG_FILES", 2)
     code = (
         "import time; print('x' * 3_000_000)\n"
         "for number in range(200): print(f'line {number:04}')\n"
