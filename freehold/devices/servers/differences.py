@@ -41,10 +41,12 @@ class Change:
 
 def check_intent(intent: ServerIntent) -> None:
     """Refuse what would show a secret to everybody on the server. Raises BadInput."""
-    for setup in intent.setups:
-        if SECRET_TOKEN.search("\0".join((*setup.check, *setup.apply, *setup.undo))):
+    commands = {f"setup {setup.name}": (*setup.check, *setup.apply, *setup.undo) for setup in intent.setups}
+    commands |= {f"unit {unit.name}": unit.ready for unit in intent.units}
+    for name, words in commands.items():
+        if any(SECRET_TOKEN.search(word) for word in words):
             raise BadInput(
-                f"{intent.server}: setup {setup.name}: a secret in a command shows in the process list; "
+                f"{intent.server}: {name}: a secret in a command shows in the process list; "
                 f"put it into a file that the command reads"
             )
     for file in intent.files:
@@ -109,7 +111,7 @@ def _filesystem(wanted: Filesystem, server: str, seen: Seen) -> Iterator[Change]
     steps = [
         *(["format"] if not now["signatures"] else []),
         *(["mount"] if not is_mounted else []),
-        *(["enter into fstab"] if not now["in_fstab"] else []),
+        *(["mount at boot"] if not now["comes_back"] else []),
         *([_owner_diff(now["root"], wanted)] if is_mounted and _owner_diff(now["root"], wanted) else []),
     ]
     if steps:

@@ -35,7 +35,6 @@ class SshServer:
         self._access = access
         self._secrets = secrets
         self._agent = AgentSession(client, access)
-        self._locked = False
 
     def close(self) -> None:
         self._agent.close()
@@ -44,7 +43,7 @@ class SshServer:
         return ServerFacts(server=self._access.device, **self._agent.call("facts", timeout_s=60))
 
     def snapshot(self) -> ServerSnapshot:
-        self._lock(silent)
+        self._agent.lock(silent, LOCK_WAIT_S)
         return ServerSnapshot(server=self._access.device, **self._agent.call("snapshot", timeout_s=120))
 
     def preview(self, intent: ServerIntent) -> DeviceDiff:
@@ -55,7 +54,7 @@ class SshServer:
 
     def apply(self, intent: ServerIntent, beat: Beat = silent) -> ServerResult:
         self._check(intent)
-        self._lock(beat)
+        self._agent.lock(beat, LOCK_WAIT_S)
         changes = find_changes(intent, self._read(intent, beat), self._secrets)
         self._agent.call(
             "apply",
@@ -74,13 +73,13 @@ class SshServer:
     def remove(self, intent: ServerIntent, beat: Beat = silent) -> ServerResult:
         # The server itself remembers what was done to it, so that also a part of the intent is taken back wholly.
         self._check(intent)
-        self._lock(beat)
+        self._agent.lock(beat, LOCK_WAIT_S)
         done: list[str] = self._agent.call("remove", beat, tell=self._teller(_names(intent)))
         log.info("server as before", server=self._access.device, undone=len(done))
         return ServerResult(server=self._access.device, changed=bool(done), diff="\n".join(done))
 
     def erase(self, disk: str, beat: Beat = silent) -> EraseRecord:
-        self._lock(beat)
+        self._agent.lock(beat, LOCK_WAIT_S)
         answer = self._agent.call("erase", beat, timeout_s=ERASE_TIMEOUT_S, name=disk)
         record = EraseRecord(server=self._access.device, **answer)
         log.info("disk erased", server=self._access.device, disk=disk, clean=record.clean)
@@ -127,12 +126,6 @@ class SshServer:
         if intent.server != self._access.device:
             raise BadInput(f"the intent is for {intent.server} and the session is with {self._access.device}")
         check_intent(intent)
-
-    def _lock(self, beat: Beat) -> None:
-        """Two runs on one server wait for one another; the lock goes with the session."""
-        if not self._locked:
-            self._agent.call("lock", beat, wait_s=LOCK_WAIT_S)
-            self._locked = True
 
     def _read(self, intent: ServerIntent, beat: Beat) -> dict[str, Any]:
         asked = intent.model_dump(mode="json", exclude={"files": {"__all__": {"content"}}})

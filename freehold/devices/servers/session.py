@@ -19,7 +19,7 @@ SILENCE_S = 30.0
 """The agent says something every two seconds while it works."""
 
 # In the order in which they need one another.
-_MODULES = ("tools", "memory", "units", "files", "accounts", "disks", "looking", "main")
+_MODULES = ("tools", "memory", "units", "files", "accounts", "disks", "filesystems", "looking", "main")
 
 # Takes the agent's modules from standard input: nothing is written to the server, nothing shows in its process list.
 _START = """
@@ -42,6 +42,7 @@ class AgentSession:
         self._access = access
         self._channel: paramiko.Channel | None = None
         self._heard = b""
+        self._locked = False
 
     def call(
         self,
@@ -54,27 +55,41 @@ class AgentSession:
         **given: Any,
     ) -> Any:
         """Ask the agent and wait for its answer; `tell` takes secrets out of what it says in words."""
-        end = time.monotonic() + timeout_s
-        with device_errors(self._access):
-            channel = self._channel or self._start()
-            channel.sendall(json.dumps({"call": method, "given": given}).encode() + b"\n")
-            while True:
-                message = self._hear(channel)
-                if "answer" in message:
-                    return message["answer"]
-                if "refused" in message:
-                    raise CommandRejected(f"{self._access.device}: {said(tell(message['refused']), 2000)}")
-                if "busy" in message:
-                    raise DeviceUnreachable(f"{self._access.device}: {message['busy']}; try again later")
-                beat(tell(message["beat"]))
-                if time.monotonic() > end:
-                    raise DeviceUnreachable(f"{self._access.device}: {method} did not end in {timeout_s:g} s")
+        try:
+            with device_errors(self._access):
+                message = self._ask({"call": method, "given": given}, beat, tell, timeout_s)
+        except BaseException:
+            self.close()  # an answer that comes later must not be taken for that of the next question
+            raise
+        if "refused" in message:
+            raise CommandRejected(f"{self._access.device}: {said(tell(message['refused']), 2000)}")
+        if "busy" in message:
+            raise DeviceUnreachable(f"{self._access.device}: {message['busy']}; try again later")
+        return message["answer"]
+
+    def lock(self, beat: Beat, wait_s: float) -> None:
+        """Two runs on one server wait for one another. The lock goes with the agent."""
+        if not self._locked:
+            self.call("lock", beat, wait_s=wait_s, timeout_s=wait_s + SILENCE_S)
+            self._locked = True
 
     def close(self) -> None:
         """End the agent. One that is in the middle of something stops at the next safe place."""
         if self._channel is not None:
             self._channel.close()
-            self._channel = None
+        self._channel, self._heard, self._locked = None, b"", False
+
+    def _ask(
+        self, question: dict[str, Any], beat: Beat, tell: Callable[[str], str], timeout_s: float
+    ) -> dict[str, Any]:
+        end = time.monotonic() + timeout_s
+        channel = self._channel or self._start()
+        channel.sendall(json.dumps(question).encode() + b"\n")
+        while "beat" in (message := self._hear(channel)):
+            beat(tell(message["beat"]))
+            if time.monotonic() > end:
+                raise DeviceUnreachable(f"{self._access.device}: {question['call']} did not end in {timeout_s:g} s")
+        return message
 
     def _start(self) -> paramiko.Channel:
         transport = self._client.get_transport()
@@ -94,7 +109,11 @@ class AgentSession:
                 raise self._ended(channel)
             self._heard += part
         line, _, self._heard = self._heard.partition(b"\n")
-        message: dict[str, Any] = json.loads(line)
+        try:
+            message: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            told = said(line.decode(errors="replace"))
+            raise CommandRejected(f"{self._access.device}: something else than our program answers: {told}") from error
         return message
 
     def _ended(self, channel: paramiko.Channel) -> Exception:
@@ -102,7 +121,6 @@ class AgentSession:
         while channel.recv_stderr_ready():
             words += channel.recv_stderr(1 << 16)
         code = channel.exit_status if channel.exit_status_ready() else -1
-        self._channel = None
         if code in (126, 127):
             return CommandRejected(f"{self._access.device}: cannot run python3: {said(words.decode(errors='replace'))}")
         last = said(words.decode(errors="replace").strip().rpartition("\n")[2])

@@ -1,4 +1,4 @@
-"""Disks: what is on them, mounting, erasing."""
+"""Disks: what they are, what is on them, and erasing it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ import json
 import os
 import random
 import re
-import stat
 import struct
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .files import make_directory, own
-from .memory import Memory
-from .tools import Progress, Refused, mounts, must, replace_file, run
+from .tools import Progress, Refused, mounts, must, run
 
 WHOLE_DISK = re.compile(r"^(sd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+)$")
 LAB_FACTS = Path("/etc/freehold-lab")
-FSTAB = Path("/etc/fstab")
 
 _MIB = 1 << 20
 _CHUNK = 64 * _MIB
@@ -29,7 +23,6 @@ _SAMPLES = 256
 _SAMPLE_BYTES = 4096
 _BLKZEROOUT = 0x127F
 _BLKFLSBUF = 0x1261
-_UMOUNT_S = 20
 
 
 def disk_names() -> list[str]:
@@ -71,44 +64,6 @@ def serial_of(name: str) -> str:
         if place.exists():
             return place.read_text().strip()
     return run("lsblk", "--nodeps", "--noheadings", "--output", "SERIAL", f"/dev/{name}").out.strip()
-
-
-def make_filesystem(memory: Memory, wanted: dict[str, Any]) -> None:
-    """Format if told so, mount now and after each boot. Looks again itself: data is never formatted over."""
-    name, point = wanted["disk"], wanted["mountpoint"]
-    device = f"/dev/{name}"
-    if wanted["format"]:
-        if signatures(name):
-            raise Refused(f"disk {name} is not empty any more and is not formatted")
-        quiet = ("-q", "-F") if wanted["type"] == "ext4" else ("-q",)
-        must(f"mkfs.{wanted['type']}", *quiet, "-L", wanted["label"], device, timeout_s=600)
-    if not wanted["is_mounted"]:
-        make_directory(memory, {"path": point, "owner": "root", "group": "root", "mode": 0o755})
-    source = _stable_name(wanted["label"], name)
-    memory.note("filesystems", point, {"disk": name, "fstab_existed": FSTAB.exists()})
-    _write_fstab(point, f"{source} {point} {wanted['type']} noatime,nofail 0 2")
-    if not wanted["is_mounted"]:
-        must("mount", "-o", "noatime", "-t", wanted["type"], device, point)
-    own(wanted | {"path": point})  # after mounting: this is the root of the filesystem itself
-
-
-def unmount_all(memory: Memory) -> Iterator[str]:
-    for point, before in sorted(memory["filesystems"].items(), reverse=True):
-        end = time.monotonic() + _UMOUNT_S
-        while any(at == point for _, at in mounts()):
-            done = run("umount", point)
-            if done.code and time.monotonic() > end:
-                raise Refused(f"{point} cannot be unmounted: {done.words} {_users_of(point)}")
-            time.sleep(0.3 if done.code else 0)
-        _write_fstab(point, None)
-        if not before["fstab_existed"] and FSTAB.exists() and not FSTAB.read_text().strip():
-            FSTAB.unlink()
-        yield f"- filesystem on {before['disk']} at {point}"
-        memory.drop("filesystems", point)
-
-
-def in_fstab(point: str) -> bool:
-    return FSTAB.exists() and any(line.split()[1:2] == [point] for line in FSTAB.read_text().splitlines())
 
 
 def erase(name: str) -> dict[str, Any]:
@@ -191,33 +146,6 @@ def _refuse_in_use(name: str) -> None:
         swap = Path(line.split()[0])
         if swap.is_block_device() and _whole(_number(swap.stat().st_rdev)) == number:
             raise Refused(f"disk {name} is used for swapping and is not erased")
-
-
-def _write_fstab(point: str, line: str | None) -> None:
-    old = FSTAB.read_text() if FSTAB.exists() else ""
-    kept = [row for row in old.splitlines(keepends=True) if row.split()[1:2] != [point]]
-    new = "".join(kept) + (f"{line}\n" if line else "")
-    if new != old:
-        status = FSTAB.stat() if FSTAB.exists() else None
-        replace_file(FSTAB, new.encode(), stat.S_IMODE(status.st_mode) if status else 0o644)
-
-
-def _stable_name(label: str, name: str) -> str:
-    """By label where that leads to this disk; disks change their names between boots."""
-    found = run("findfs", f"LABEL={label}").out.strip()
-    same = found and Path(found).is_block_device() and Path(found).stat().st_rdev == Path("/dev", name).stat().st_rdev
-    return f"LABEL={label}" if same else f"/dev/{name}"
-
-
-def _users_of(point: str) -> str:
-    holders = set()
-    for link in Path("/proc").glob("[0-9]*/cwd"):
-        try:
-            if str(link.readlink()).startswith(point):
-                holders.add((link.parent / "comm").read_text().strip())
-        except OSError:
-            continue
-    return f"In use by: {', '.join(sorted(holders))}." if holders else ""
 
 
 def _device_number(name: str) -> str:

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import accounts, disks, files, looking, units
+from . import accounts, disks, files, filesystems, looking, units
 from .memory import Memory
 from .tools import Progress, Refused, run
 
 LOCK = Path("/run/freehold.lock")
 BEAT_S = 2.0
+IDLE_S = 120.0
+"""A caller that vanished without a word (a pulled cable) must not hold the lock for ever."""
 _speaking = threading.Lock()
 
 
@@ -39,7 +41,7 @@ def read(intent: dict[str, Any]) -> dict[str, Any]:
     return {
         "packages": [name for name in intent["packages"] if name in packages],
         "users": {user["name"]: accounts.describe_user(user["name"]) for user in intent["users"]},
-        "filesystems": {fs["mountpoint"]: _filesystem(fs) for fs in intent["filesystems"]},
+        "filesystems": {fs["mountpoint"]: filesystems.describe_filesystem(fs) for fs in intent["filesystems"]},
         "directories": {d["path"]: files.describe(Path(d["path"])) for d in intent["directories"]},
         "files": {f["path"]: files.describe(Path(f["path"]), content=True) for f in intent["files"]},
         "setups": {setup["name"]: _is_set_up(setup, running) for setup in intent["setups"]},
@@ -72,7 +74,7 @@ def remove() -> list[str]:
         lambda: units.stop_units(memory),
         lambda: units.undo_setups(memory, after_units=False),
         lambda: files.restore_files(memory),
-        lambda: disks.unmount_all(memory),
+        lambda: filesystems.unmount_all(memory),
         lambda: files.purge(memory),
         lambda: files.restore_directories(memory),
         lambda: accounts.remove_users(memory),
@@ -114,14 +116,6 @@ def lock(wait_s: float) -> None:
             time.sleep(0.1)
 
 
-def _filesystem(wanted: dict[str, Any]) -> dict[str, Any]:
-    point = wanted["mountpoint"]
-    return disks.describe_disk(wanted["disk"]) | {
-        "in_fstab": disks.in_fstab(point),
-        "root": files.describe(Path(point)),
-    }
-
-
 def _is_set_up(setup: dict[str, Any], running: dict[str, dict[str, Any]]) -> bool:
     if setup["after_units"] and any(
         unit["active"] in ("inactive", "failed") for unit in running.values() if not unit["ran_well"]
@@ -133,7 +127,7 @@ def _is_set_up(setup: dict[str, Any], running: dict[str, dict[str, Any]]) -> boo
 _DO: dict[str, Callable[[Memory, dict[str, Any]], None]] = {
     "packages": lambda memory, change: accounts.install(memory, change["names"]),
     "user": accounts.make_user,
-    "filesystem": disks.make_filesystem,
+    "filesystem": filesystems.make_filesystem,
     "directory": files.make_directory,
     "file": files.write,
     "daemon-reload": lambda memory, _: units.daemon_reload(memory),
@@ -156,10 +150,14 @@ _CALLS: dict[str, Callable[..., Any]] = {
 
 
 def _beat() -> None:
+    idle_since = time.monotonic()
     while True:
         time.sleep(BEAT_S)
         if Progress.doing:
             say({"beat": Progress.doing})
+            idle_since = time.monotonic()
+        elif time.monotonic() > idle_since + IDLE_S:
+            os._exit(1)
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

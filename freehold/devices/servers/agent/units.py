@@ -10,6 +10,7 @@ from .memory import Memory
 from .tools import Refused, last_lines, must, run, words
 
 READY_S = 60
+START_S = 300
 _NATIVE = {"SYSTEMCTL_SKIP_SYSV": "1"}  # else enabling rewrites links below /etc/rc?.d that undo cannot restore
 _SHOWN = "LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainExitTimestampMonotonic,NeedDaemonReload"
 
@@ -51,7 +52,7 @@ def change_unit(memory: Memory, wanted: dict[str, Any]) -> None:
     if wanted["action"]:
         run("systemctl", "reset-failed", name)
         verb = {"start": "start", "restart": "restart", "reload": "reload-or-restart"}[wanted["action"]]
-        done = run("systemctl", verb, name)
+        done = run("systemctl", verb, name, timeout_s=START_S)
         if done.code:
             raise Refused(f"unit {name} does not {wanted['action']}: {done.words} Its last words: {last_lines(name)}")
     memory.drop("pending", name)
@@ -96,7 +97,7 @@ def stop_units(memory: Memory) -> Iterator[str]:
         was_running = before["active"] in ("active", "reloading", "activating")
         if seen["loaded"] != "not-found":
             if not was_running:
-                must("systemctl", "stop", name)
+                must("systemctl", "stop", name, timeout_s=START_S)
                 run("systemctl", "reset-failed", name)
             if not before["file_state"].startswith("enabled") and seen["file_state"].startswith("enabled"):
                 must("systemctl", "disable", name, settings=_NATIVE)
@@ -114,6 +115,6 @@ def restore_units(memory: Memory) -> Iterator[str]:
             if not describe_unit(name)["file_state"].startswith("masked"):
                 must("systemctl", "mask", name)
         else:
-            must("systemctl", "restart", name)
+            must("systemctl", "restart", name, timeout_s=START_S)
         yield f"~ unit {name}: as before"
         memory.drop("units", name)
