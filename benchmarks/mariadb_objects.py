@@ -87,9 +87,8 @@ def main() -> int:
         print(f"{'':10}{'MariaDB ms':>12}{'disk ms':>10}{'speed':>8}   (median; speed 1.0 = as fast as disk)")
         for row in rows:
             print(f"{row['method']:4}{row['size']:>6}{row['mariadb_ms']:>12}{row['disk_ms']:>10}{row['speed']:>8}")
-        print(
-            f"5 MB PUT at {reached:.2f} of the disk server's speed; the goal is {GOAL:.2f}: {'reached' if good else 'MISSED'}"
-        )
+        verdict = "reached" if good else "MISSED"
+        print(f"5 MB PUT at {reached:.2f} of the disk server's speed; the goal is {GOAL:.2f}: {verdict}")
     return 0 if good else 1
 
 

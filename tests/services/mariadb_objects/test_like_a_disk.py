@@ -121,8 +121,8 @@ def test_newest_timestamp_wins(pair: Pair) -> None:
 
 
 def test_post_replaces_metadata_but_not_what_belongs_to_the_data(pair: Pair) -> None:
-    pair("PUT", "p", 1000, b"x", Content_Type="a/a", X_Object_Meta_Old="1", X_Object_Sysmeta_S="1", Content_Encoding="gzip",
-         X_Static_Large_Object="True", X_Object_Transient_Sysmeta_T="1")  # fmt: skip
+    pair("PUT", "p", 1000, b"x", Content_Type="a/a", X_Object_Meta_Old="1", X_Object_Sysmeta_S="1",
+         Content_Encoding="gzip", X_Static_Large_Object="True", X_Object_Transient_Sysmeta_T="1")  # fmt: skip
     pair("POST", "p", 1010, X_Object_Meta_New="2")
     answer = pair("HEAD", "p")
     assert "x-object-meta-old" not in answer.headers
@@ -178,7 +178,8 @@ def test_random_histories(pair: Pair, seed: int) -> None:
     """In any order of late and early requests, each answer and each replication hash is that of a disk."""
     chance = random.Random(seed)
     actions: list[Callable[[str, float], object]] = [
-        lambda name, at: pair("PUT", name, at, chance_body(chance), X_Object_Meta_A=f"put-{at}", Content_Type=f"put/{int(at)}"),
+        lambda name, at: pair("PUT", name, at, chance_body(chance), X_Object_Meta_A=f"put-{at}",
+                              Content_Type=f"put/{int(at)}"),
         lambda name, at: pair("POST", name, at, X_Object_Meta_A=f"post-{at}"),
         lambda name, at: pair("POST", name, at, X_Object_Meta_B=f"post-{at}", Content_Type=f"post/{int(at)}",
                               Content_Type_Timestamp=moment(at - chance.randrange(6))),

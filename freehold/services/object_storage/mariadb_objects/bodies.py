@@ -1,5 +1,7 @@
 """Bodies: the bytes of objects in chunks, and the leases that keep those which no object has."""
 
+# ruff: noqa: S608 - only names written in this file are put into SQL; values are parameters
+
 import collections
 import contextlib
 

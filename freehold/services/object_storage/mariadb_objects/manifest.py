@@ -6,18 +6,10 @@ from MySQLdb.cursors import SSCursor
 
 from .manager import Router
 
-FIELDS = [
-    "device",
-    "policy",
-    "partition",
-    "hash",
-    "data_timestamp",
-    "meta_timestamp",
-    "ctype_timestamp",
-    "tombstone",
-    "size",
-    "checksum",
-]
+FIELDS = (
+    "device", "policy", "partition", "hash", "data_timestamp", "meta_timestamp", "ctype_timestamp", "tombstone",
+    "size", "checksum",
+)  # fmt: skip
 
 
 class Manifest:

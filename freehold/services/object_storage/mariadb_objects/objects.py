@@ -1,5 +1,7 @@
 """What is stored about an object, and the transactions that change it. The newest timestamp wins in each of them."""
 
+# ruff: noqa: S608 - only names written in this file are put into SQL; values are parameters
+
 import collections
 import json
 import time

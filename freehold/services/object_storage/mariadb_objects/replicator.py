@@ -80,7 +80,9 @@ class Replicator:
         held = self._in_sync_everywhere(others, device, policy, partition)
         for hash_, timestamps in held.items():
             key = objects.Key(device, int(policy), hash_)
-            self.summary["forgotten"] += self.database.run(objects.forget, key, timestamps)
+            # Not `+= run(...)`: that adds to what was before other greenthreads ran.
+            forgotten = self.database.run(objects.forget, key, timestamps)
+            self.summary["forgotten"] += forgotten
 
     def _in_sync_everywhere(self, nodes, device, policy, partition):
         """What each of the nodes says it has, asked again after all was pushed: a push alone is no proof."""
