@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import netmiko
 from netmiko.base_connection import BaseConnection
 
 from freehold.devices.base import Secrets
@@ -22,6 +21,7 @@ from freehold.models.network import MacEntry, Neighbour, SwitchChange, SwitchSta
 
 SESSION = "freehold"
 _ERROR = r"^\s*% .*$"
+_EXEC_PROMPT, _CONFIG_PROMPT = "#", r"\(config[^)]*\)#"
 
 
 class AristaEosSwitch:
@@ -52,22 +52,13 @@ class AristaEosSwitch:
             return
         # What a lost connection may have left behind must not be committed with ours.
         self._send(f"no configure session {SESSION}")
-        with terminal_errors(self._access):
-            try:
-                self._terminal.send_config_set(
-                    list(commands),
-                    config_mode_command=f"configure session {SESSION}",
-                    exit_config_mode=False,
-                    error_pattern=_ERROR,
-                    read_timeout=ANSWER_TIMEOUT_S,
-                )
-            except netmiko.ConfigInvalidException:
-                self._send("abort")
-                raise
+        self._ask(f"configure session {SESSION}", _CONFIG_PROMPT)
         try:
-            self._ask("commit")
+            # All lines at once: waiting for the echo of each would take a hundred times as long.
+            self._ask("\n".join([*commands, "end"]))
+            self._ask(f"configure session {SESSION} commit")
         except CommandRejected:
-            self._send("abort")
+            self._send(f"configure session {SESSION} abort")
             raise
 
     def save(self) -> None:
@@ -84,19 +75,19 @@ class AristaEosSwitch:
         entries = [MacEntry(port=r["interface"], vlan=r["vlanId"], mac=_mac(r["macAddress"])) for r in rows]
         return tuple(sorted(entries, key=lambda e: (e.port, e.vlan, e.mac)))
 
-    def _send(self, command: str) -> str:
-        """The device's answer, whatever it is; back at the prompt of the exec mode."""
+    def _send(self, command: str, prompt: str = _EXEC_PROMPT) -> str:
+        """The device's answer, whatever it is."""
+        # At the beginning of a line: a description may well hold the device's name and a #.
+        expected = rf"(?:^|\n){re.escape(self._terminal.base_prompt)}{prompt}\s*$"
         with terminal_errors(self._access):
-            return str(
-                self._terminal.send_command(
-                    command, expect_string=rf"{re.escape(self._terminal.base_prompt)}#", read_timeout=ANSWER_TIMEOUT_S
-                )
-            )
+            return str(self._terminal.send_command(command, expect_string=expected, cmd_verify=False))
 
-    def _ask(self, command: str) -> str:
-        answer = self._send(command)
+    def _ask(self, command: str, prompt: str = _EXEC_PROMPT) -> str:
+        """The device's answer. Raises CommandRejected with the line that it did not like."""
+        answer = self._send(command, prompt)
         if error := re.search(_ERROR, answer, re.M):
-            raise CommandRejected(f"{self._access.device}: {command}: {said(error[0])}")
+            line = answer[: error.start()].rstrip().rpartition("\n")[2].rpartition("#")[2] or command.partition("\n")[0]
+            raise CommandRejected(f"{self._access.device}: {line.strip()}: {said(error[0])}")
         return answer
 
     def _ask_json(self, command: str) -> dict[str, Any]:
@@ -109,8 +100,8 @@ class AristaEosSwitch:
 
 
 @contextmanager
-def open_switch(access: Access, secrets: Secrets) -> Iterator[AristaEosSwitch]:
-    with open_terminal(access, secrets, "arista_eos") as terminal:
+def open_switch(access: Access, secrets: Secrets, timeout_s: float = ANSWER_TIMEOUT_S) -> Iterator[AristaEosSwitch]:
+    with open_terminal(access, secrets, "arista_eos", timeout_s) as terminal:
         with terminal_errors(access):
             terminal.enable()
         yield AristaEosSwitch(access, terminal)

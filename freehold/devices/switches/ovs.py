@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from netmiko.base_connection import BaseConnection
+from pydantic import ValidationError
 
 from freehold.devices import templates
 from freehold.devices.base import Secrets
@@ -88,7 +89,6 @@ class OvsSwitch:
                 cmd_verify=False,
                 strip_command=False,
                 strip_prompt=False,
-                read_timeout=ANSWER_TIMEOUT_S,
             )
         found = re.search(rf"^{_EXIT}-begin\s*$(.*)^{_EXIT} (\d+)\s*$", str(answer), re.M | re.S)
         output, status = (found[1].strip(), int(found[2])) if found else (str(answer), -1)
@@ -98,8 +98,8 @@ class OvsSwitch:
 
 
 @contextmanager
-def open_switch(access: Access, secrets: Secrets) -> Iterator[OvsSwitch]:
-    with open_terminal(access, secrets, "ovs_linux") as terminal:
+def open_switch(access: Access, secrets: Secrets, timeout_s: float = ANSWER_TIMEOUT_S) -> Iterator[OvsSwitch]:
+    with open_terminal(access, secrets, "ovs_linux", timeout_s) as terminal:
         yield OvsSwitch(access, terminal)
 
 
@@ -141,25 +141,34 @@ def _value(cell: Any) -> Any:
 
 def _config(row: dict[str, Any]) -> PortConfig:
     """The port as a model; what fits none of ours is told as it is and never taken for one of ours."""
+    try:
+        config = _ours(row)
+    except ValidationError:  # a description or a VLAN that no model allows
+        config = None
+    if config is not None:
+        return config
+    facts = [f"{name} {_words(row[name]) or 'none'}" for name in ("tag", "vlan_mode", "trunks", "protected")]
+    return PortConfig(mode=PortMode.OTHER, description=" / ".join(facts)[:64].strip())
+
+
+def _ours(row: dict[str, Any]) -> PortConfig | None:
     tag, mode, protected = row["tag"], row["vlan_mode"], row["protected"]
     trunks = row["trunks"] if isinstance(row["trunks"], list) else [row["trunks"]]
     description = row["external_ids"].get(_DESCRIPTION)
-    if mode in ("access", []) and isinstance(tag, int) and tag and not trunks:
+    if mode in ("access", []) and isinstance(tag, int) and not trunks:
         if tag == QUARANTINE_VLAN and protected and description is None:
             return PortConfig()
-        if tag != QUARANTINE_VLAN and not protected:
+        if not protected:
             return PortConfig(mode=PortMode.ACCESS, vlan=tag, description=description)
-    if (
-        mode in ("trunk", [])
-        and tag == []
-        and trunks
-        and not protected
-        and not {0, QUARANTINE_VLAN, 4095} & set(trunks)
-    ):
+    if mode in ("trunk", []) and tag == [] and trunks and not protected:
         vlans = () if trunks == [EMPTY_TRUNK_VLAN] else tuple(sorted(trunks))
         return PortConfig(mode=PortMode.TRUNK, trunk_vlans=vlans, description=description)
-    shown = f"tag {tag or 'none'} mode {mode or 'none'} trunks {len(trunks) or 'all'}{' protected' * protected}"
-    return PortConfig(mode=PortMode.OTHER, description=shown)
+    return None
+
+
+def _words(value: Any) -> str:
+    items = value if isinstance(value, list) else [value]
+    return re.sub(r"[^A-Za-z0-9 -]", " ", " ".join(map(str, items)))
 
 
 def _commands(switch: str, port: str, config: PortConfig) -> list[str]:
