@@ -1,0 +1,27 @@
+"""The services that Freehold can build private copies of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from freehold.errors import BadInput
+from freehold.services.base import Service
+
+
+def _object_storage() -> Service:
+    from freehold.services.object_storage.service import ObjectStorage  # noqa: PLC0415 (only what is asked for is read)
+
+    return ObjectStorage()
+
+
+_SERVICES: dict[str, Callable[[], Service]] = {"object-storage": _object_storage}
+
+
+@cache
+def service(name: str) -> Service:
+    """The service of that name. Raises BadInput that names the ones there are."""
+    make = _SERVICES.get(name)
+    if make is None:
+        raise BadInput(f"service {name!r} is not known; allowed: {', '.join(sorted(_SERVICES))}")
+    return make()

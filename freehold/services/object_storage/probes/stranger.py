@@ -1,0 +1,95 @@
+"""From another customer's host: nothing of the instance answers, whatever is tried.
+
+Reads JSON from standard input, prints one JSON object: `ok` and what was seen.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from typing import Any
+
+from freehold.services.object_storage.probes.scan import open_ports, sees_an_open_port
+
+_ADDRESS_LIFE_S = 60
+
+
+def main() -> None:
+    given = json.load(sys.stdin)
+    started = time.monotonic()
+    seen: dict[str, Any] = {"from_own_address": attempt(given)}
+    nic = nic_of(given["own_address"])
+    # Even if this program is killed: the kernel takes the address away after its life.
+    life = ("valid_lft", str(_ADDRESS_LIFE_S), "preferred_lft", str(_ADDRESS_LIFE_S))
+    run("ip", "address", "replace", given["temporary"], "dev", nic, *life)
+    try:
+        seen["from_inside_address"] = attempt(given)
+    finally:
+        run("ip", "address", "delete", given["temporary"], "dev", nic)
+    seen["control"] = sees_an_open_port()
+    refused = not any(reached(seen[how]) for how in ("from_own_address", "from_inside_address"))
+    seen["seconds"] = round(time.monotonic() - started, 1)
+    answer = {"ok": refused and seen["control"], **seen}
+    if not seen["control"]:
+        answer["error"] = "the scan did not find a port that was open for certain, so its silence proves nothing"
+    elif not refused:
+        answer["error"] = f"something answered: {json.dumps(seen)}"
+    print(json.dumps(answer))
+
+
+def attempt(given: dict[str, Any]) -> dict[str, Any]:
+    """Everything a stranger can try from the addresses the host has at this moment."""
+    address = given["address"]
+    return {
+        "ping": run("ping", "-c", "1", "-W", "1", address, check=False) == 0,
+        "neighbour": neighbour(address),
+        "s3": speaks_tls(address, given["port"]),
+        "open_ports": open_ports(address),
+        "ports_tried": 65535,
+        "storage_ports": {s["address"]: open_ports(s["address"], s["ports"], 1.0) for s in given["servers"]},
+    }
+
+
+def reached(seen: dict[str, Any]) -> bool:
+    return bool(
+        seen["ping"] or seen["neighbour"] or seen["s3"] or seen["open_ports"] or any(seen["storage_ports"].values())
+    )
+
+
+def speaks_tls(address: str, port: int) -> bool:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection((address, port), timeout=2) as raw, context.wrap_socket(raw):
+            return True
+    except OSError:
+        return False
+
+
+def neighbour(address: str) -> str:
+    """The MAC address that answered for it on a wire of this host, or nothing."""
+    return next((row["lladdr"] for row in ask("neighbour", "show", address) if "lladdr" in row), "")
+
+
+def nic_of(address: str) -> str:
+    for link in ask("address", "show"):
+        if any(row.get("local") == address for row in link["addr_info"]):
+            return str(link["ifname"])
+    raise SystemExit(f"this host has no address {address}")
+
+
+def ask(*what: str) -> list[dict[str, Any]]:
+    told = subprocess.run(["ip", "-json", *what], capture_output=True, text=True, timeout=10, check=True)
+    return list(json.loads(told.stdout or "[]"))
+
+
+def run(*command: str, check: bool = True) -> int:
+    return subprocess.run(command, capture_output=True, timeout=10, check=check).returncode
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""The programs of the service: what each of Swift's servers, MariaDB, rsync, memcached and the proxies needs."""
+
+from __future__ import annotations
+
+import base64
+from importlib import resources
+from typing import Any
+
+from freehold.models.plan import NetworkPurpose, PlannedServer
+from freehold.models.server import Directory, File, Setup
+from freehold.services.object_storage.blueprint import Objects
+from freehold.services.object_storage.layout import NODE, Layout, devices
+from freehold.services.object_storage.parts import Part, answers, drop_in, network_unit, periodic, served, text
+
+_FOLDER = "object_storage"
+_PYTHON = "/usr/local/lib/python3.13"
+_MARIADB_OBJECTS = f"{_PYTHON}/dist-packages/freehold_mariadb_objects"
+_OBJECT_CONF = "/etc/swift/object-server.conf"
+# Where a middleware is not called in the pipeline as in Swift's list of plug-ins.
+_EGGS = {"cache": "memcache"}
+
+
+def _swift_conf(layout: Layout) -> File:
+    return text(
+        "/etc/swift/swift.conf", f"{_FOLDER}/storage/swift.conf.j2", mode=0o640, group="swift",
+        hash_prefix=layout.secret("hash-prefix"), hash_suffix=layout.secret("hash-suffix"),
+    )  # fmt: skip
+
+
+def rings(layout: Layout) -> Part:
+    """Servers read rings again by themselves, so no unit is restarted for them."""
+    rings = tuple(
+        File(path=f"/etc/swift/{name}.ring.gz", content=base64.b64encode(ring.ring).decode(), base64=True)
+        for name, ring in layout.rings.items()
+    )
+    return Part(files=(_swift_conf(layout), *rings), purge=("/var/cache/swift",))
+
+
+def mariadb(layout: Layout) -> Part:
+    mount = f"{NODE}/d1"
+    datadir = f"{mount}/mariadb"
+    rights = File(path="/etc/freehold-objects.sql", content=_packaged("setup.sql"))
+    config = text(
+        "/etc/mysql/mariadb.conf.d/60-freehold.cnf", f"{_FOLDER}/storage/mariadb.cnf.j2",
+        datadir=datadir, init_file=rights.path, mariadb=layout.blueprint.mariadb,
+    )  # fmt: skip
+    waits = drop_in("mariadb.service", mounts=(mount,))
+    # The rename comes last: a kill before it leaves nothing that looks like a database.
+    make = (
+        f"rm -rf {datadir}.new && mariadb-install-db --user=mysql --datadir={datadir}.new --skip-test-db "
+        f"--auth-root-authentication-method=socket >/dev/null && mv {datadir}.new {datadir}"
+    )
+    ready = ("runuser", "-u", "swift", "--", "mariadb", "--execute", "SELECT 1", "swift_objects")
+    return Part(
+        packages=("mariadb-server", "python3-mysqldb"),
+        files=(rights, config, waits),
+        setups=(Setup(name="mariadb", check=("test", "-d", datadir), apply=("sh", "-c", make), timeout_s=120),),
+        units=(served("mariadb.service", rights, config, waits, ready=ready),),
+    )
+
+
+def databases(layout: Layout, server: PlannedServer) -> Part:
+    """The account and container servers, whose databases are files on the first disk."""
+    files, units = [], []
+    for kind in ("account", "container"):
+        config = _server_conf(layout, server, kind)
+        waits = _waits(server, f"swift-{kind}.service")
+        ready = answers(f"http://{layout.back_address(server)}:{getattr(layout.blueprint.ports, kind)}/healthcheck")
+        files += [config, waits]
+        units.append(served(f"swift-{kind}.service", _swift_conf(layout), config, waits, ready=ready))
+    return Part(packages=("swift-account", "swift-container", "curl"), files=tuple(files), units=tuple(units))
+
+
+def objects(layout: Layout, server: PlannedServer) -> Part:
+    """The object server, on MariaDB or on disks."""
+    config = _server_conf(layout, server, "object", port=layout.object_port, objects=layout.tier.objects.value)
+    after = ("mariadb.service",) if layout.tier.objects is Objects.MARIADB else ()
+    waits = _waits(server, "swift-object.service", *after)
+    program = _program() if layout.tier.objects is Objects.MARIADB else ()
+    ready = answers(f"http://{layout.back_address(server)}:{layout.object_port}/healthcheck")
+    return Part(
+        packages=("swift-object", "curl"),
+        directories=tuple(
+            Directory(path=path) for path in (_PYTHON, f"{_PYTHON}/dist-packages", _MARIADB_OBJECTS) if program
+        ),
+        files=(*program, config, waits),
+        units=(served("swift-object.service", *program, _swift_conf(layout), config, waits, ready=ready),),
+        purge=(f"{_MARIADB_OBJECTS}/__pycache__",) if program else (),
+    )
+
+
+def updates(layout: Layout) -> Part:
+    """What daemons would do all the time is done now and then: late updates, and the care for objects in MariaDB."""
+    every, swift = layout.blueprint.intervals, ("swift-account.service", "swift-container.service")
+    commands = (
+        f"/usr/bin/swift-object-updater {_OBJECT_CONF} once",
+        "/usr/bin/swift-container-updater /etc/swift/container-server.conf once",
+    )
+    parts = [periodic("freehold-updates", "late updates of listings and totals", commands, every.updates, after=swift)]
+    if layout.tier.objects is Objects.MARIADB:
+        for name, description, interval_s in (
+            ("collector", "objects nobody needs any more", every.collector),
+            ("auditor", "objects read and checked", every.auditor),
+        ):
+            command = f"/usr/bin/python3 -m freehold_mariadb_objects {name} {_OBJECT_CONF} once"
+            parts.append(
+                periodic(
+                    f"freehold-{name}", description, (command,), interval_s,
+                    after=("mariadb.service",), timeout_s=86400, first_s=interval_s,
+                )
+            )  # fmt: skip
+    return Part(
+        files=tuple(file for part in parts for file in part.files),
+        units=tuple(unit for part in parts for unit in part.units),
+    )
+
+
+def rsync(layout: Layout, server: PlannedServer) -> Part:
+    config = text(
+        "/etc/rsyncd.conf", f"{_FOLDER}/storage/rsyncd.conf.j2",
+        back_address=layout.back_address(server), back_prefix=layout.back_prefix, devices=NODE,
+        ports=layout.blueprint.ports,
+    )  # fmt: skip
+    waits = _waits(server, "rsync.service")
+    return Part(packages=("rsync",), files=(config, waits), units=(served("rsync.service", config, waits),))
+
+
+def memcached(layout: Layout) -> Part:
+    config = text("/etc/memcached.conf", f"{_FOLDER}/web/memcached.conf.j2", ports=layout.blueprint.ports)
+    return Part(packages=("memcached",), files=(config,), units=(served("memcached.service", config),))
+
+
+def proxy(layout: Layout) -> Part:
+    config = text(
+        "/etc/swift/proxy-server.conf", f"{_FOLDER}/web/proxy-server.conf.j2", mode=0o640, group="swift",
+        middleware=layout.blueprint.middleware(layout.plan.request.features), eggs=_EGGS,
+        ports=layout.blueprint.ports, region=layout.blueprint.region, replicas=layout.tier.replicas,
+        customer=layout.customer, secret_key=layout.secret("s3-key"),
+    )  # fmt: skip
+    waits = drop_in("swift-proxy.service", after=("memcached.service",))
+    ready = answers(f"http://127.0.0.1:{layout.blueprint.ports.proxy}/info")
+    return Part(
+        packages=("swift-proxy", "curl"),
+        files=(config, waits),
+        units=(served("swift-proxy.service", _swift_conf(layout), config, waits, ready=ready),),
+    )
+
+
+def _server_conf(layout: Layout, server: PlannedServer, kind: str, **given: Any) -> File:
+    return text(
+        f"/etc/swift/{kind}-server.conf", f"{_FOLDER}/storage/{kind}-server.conf.j2",
+        back_address=layout.back_address(server), devices=NODE, ports=layout.blueprint.ports, **given,
+    )  # fmt: skip
+
+
+def _waits(server: PlannedServer, unit: str, *after: str) -> File:
+    back = server.nic(NetworkPurpose.BACK)
+    network = (network_unit(back.nic),) if back else ()
+    return drop_in(unit, after=(*network, *after), mounts=tuple(f"{NODE}/{device}" for device in devices(server)))
+
+
+def _program() -> tuple[File, ...]:
+    """The object server for MariaDB, as files of a Python package."""
+    folder = resources.files("freehold.services.object_storage.mariadb_objects")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".py"))
+    return tuple(File(path=f"{_MARIADB_OBJECTS}/{name}", content=_packaged(name)) for name in names)
+
+
+def _packaged(name: str) -> str:
+    return (resources.files("freehold.services.object_storage.mariadb_objects") / name).read_text()

@@ -1,0 +1,95 @@
+"""Object storage over S3, on OpenStack Swift: the answers that procedures ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from freehold.models.plan import Plan, PlannedServer
+from freehold.models.request import InstanceRequest
+from freehold.models.server import secret_token
+from freehold.services.base import MetricsTarget, Probe, SecretKind, SecretNeed, ServerNeed, Stage
+from freehold.services.object_storage import proofs, servers
+from freehold.services.object_storage.blueprint import Blueprint, Role, blueprint
+from freehold.services.object_storage.layout import Layout, secret_name
+from freehold.services.object_storage.parts import Part, intent
+
+_AUTHORITY = "authority/certificate"
+
+_STAGES: tuple[tuple[str, Callable[[Layout, PlannedServer], list[Part]]], ...] = (
+    ("prepare servers", servers.base),
+    ("install object storage", servers.storage),
+    ("open endpoint", servers.endpoint),
+    ("start monitoring", servers.monitoring),
+)
+
+
+class ObjectStorage:
+    """Implements `Service`."""
+
+    name = "object-storage"
+
+    def __init__(self, plan_by: Blueprint | None = None) -> None:
+        self._blueprint = plan_by or blueprint()
+
+    def check(self, request: InstanceRequest) -> None:
+        self._blueprint.check(request)
+
+    def needs(self, request: InstanceRequest) -> tuple[ServerNeed, ...]:
+        tier = self._blueprint.tier(request)
+        return tuple(kind.need(request.capacity_gib, tier.replicas) for kind in tier.servers)
+
+    def secrets(self, plan: Plan) -> tuple[SecretNeed, ...]:
+        return (
+            SecretNeed(name=secret_name(plan, "hash-prefix"), kind=SecretKind.HEX),
+            SecretNeed(name=secret_name(plan, "hash-suffix"), kind=SecretKind.HEX),
+            SecretNeed(name=secret_name(plan, "s3-key"), kind=SecretKind.PASSWORD),
+            SecretNeed(name=secret_name(plan, "tls"), kind=SecretKind.CERTIFICATE),
+        )
+
+    def stages(self, plan: Plan) -> tuple[Stage, ...]:
+        layout = self._layout(plan)
+        parts: dict[str, list[Part]] = {server.server: [] for server in plan.servers}
+        stages = []
+        for name, added in _STAGES:
+            for server in plan.servers:
+                parts[server.server] += added(layout, server)
+            stages.append(Stage(name=name, intents=tuple(intent(s.server, parts[s.server]) for s in plan.servers)))
+        return tuple(stages)
+
+    def builders(self, plan: Plan) -> Mapping[str, bytes]:
+        return {f"{name}.builder": ring.builder for name, ring in self._layout(plan).rings.items()}
+
+    def credentials(self, plan: Plan) -> Mapping[str, str]:
+        return {
+            "endpoint_url": plan.endpoint.url,
+            "region": self._blueprint.region,
+            "access_key_id": f"{plan.request.customer}:owner",
+            "secret_access_key": secret_token(secret_name(plan, "s3-key")),
+            "ca_certificate": secret_token(_AUTHORITY),
+        }
+
+    def targets(self, plan: Plan) -> tuple[MetricsTarget, ...]:
+        layout, ports = self._layout(plan), self._blueprint.ports
+        found = []
+        for server in plan.servers:
+            jobs = {"server": ports.server_metrics}
+            if Role.ENDPOINT in server.roles:
+                jobs["endpoint"] = ports.endpoint_metrics
+            for job, port in jobs.items():
+                labels = {
+                    "instance": plan.instance,
+                    "customer": plan.request.customer,
+                    "server": server.server,
+                    "job": job,
+                }
+                found.append(MetricsTarget(address=f"{layout.management(server)}:{port}", labels=labels))
+        return tuple(found)
+
+    def customer_probe(self, plan: Plan, host: str, address: str) -> Probe:
+        return proofs.customer_probe(plan, self.credentials(plan), host)
+
+    def stranger_probe(self, plan: Plan, host: str, address: str) -> Probe:
+        return proofs.stranger_probe(self._layout(plan), host, address)
+
+    def _layout(self, plan: Plan) -> Layout:
+        return Layout(plan, self._blueprint)
