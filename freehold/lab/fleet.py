@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from freehold.errors import Conflict
 from freehold.lab.commands import LabError
 from freehold.lab.leftovers import take_down
 from freehold.lab.names import Names, labs_folder
@@ -27,24 +27,29 @@ def take_down_named(lab: str) -> list[str]:
 
 
 def own(state: Path) -> None:
-    """Say that this lab belongs to this process and should not outlive it."""
+    """Say that this lab belongs to this process and should not outlive it. Raises Conflict if another one lives."""
+    file = state / "owner"
+    if file.exists() and not _is_dead(file) and int(file.read_text().split()[0]) != os.getpid():
+        raise Conflict(f"lab {state.name} belongs to process {file.read_text().split()[0]}, which still runs")
     state.mkdir(parents=True, exist_ok=True)
     me = psutil.Process()
-    (state / "owner").write_text(f"{me.pid} {me.create_time()}\n")
+    file.write_text(f"{me.pid} {me.create_time()}\n")
 
 
 def sweep() -> list[str]:
     """Take down the labs whose owner has died. Returns their names."""
-    orphans = [lab for lab in names() if _owner_is_dead(labs_folder() / lab / "owner")]
+    orphans = [lab for lab in names() if _is_dead(labs_folder() / lab / "owner")]
     for lab in orphans:
         take_down_named(lab)
     return orphans
 
 
-def _owner_is_dead(file: Path) -> bool:
-    with suppress(OSError, ValueError):
-        pid, started = file.read_text().split()
-        with suppress(psutil.NoSuchProcess):
-            return psutil.Process(int(pid)).create_time() != float(started)
+def _is_dead(owner: Path) -> bool:
+    """Whether the process that is named in the file is gone. Without the file the lab was started to stay."""
+    try:
+        pid, started = owner.read_text().split()
+        return psutil.Process(int(pid)).create_time() != float(started)
+    except psutil.NoSuchProcess:
         return True
-    return False  # nobody owns it: it was started to stay
+    except (OSError, ValueError):
+        return False

@@ -26,15 +26,12 @@ def rebase(hall: Hall, management: IPv4Network) -> Hall:
     return hall.model_copy(update={"management": management, "devices": devices})
 
 
-def part(hall: Hall, devices: Iterable[str]) -> Hall:
-    """The hall with only these devices, all switched on, and the cables between them."""
-    kept = set(devices)
-    unknown = kept - {d.name for d in hall.devices}
+def part(hall: Hall, on: Iterable[str], off: Iterable[str] = ()) -> Hall:
+    """The hall with only these devices, switched on or off, and the cables between them."""
+    power = dict.fromkeys(off, False) | dict.fromkeys(on, True)
+    unknown = set(power) - {d.name for d in hall.devices}
     if unknown:
         raise BadInput(f"device {min(unknown)!r}: is not in hall {hall.name}")
-    return hall.model_copy(
-        update={
-            "devices": tuple(d.model_copy(update={"powered": True}) for d in hall.devices if d.name in kept),
-            "cables": tuple(c for c in hall.cables if {c.a.device, c.b.device} <= kept),
-        }
-    )
+    devices = (d.model_copy(update={"powered": power[d.name]}) for d in hall.devices if d.name in power)
+    cables = (c for c in hall.cables if {c.a.device, c.b.device} <= set(power))
+    return hall.model_copy(update={"devices": tuple(devices), "cables": tuple(cables)})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import yaml
 
 from freehold.lab.keys import KeyPair, key_pair
+from freehold.lab.names import give_to_caller
 from freehold.models.hall import Hall
 
 
@@ -23,12 +23,5 @@ def write_handover(state: Path, hall: Hall) -> None:
     known = [f"{d.management.address} {host_key(state, d.name).public}" for d in hall.devices]
     (folder / "known_hosts").write_text("".join(known))
     (folder / "hall.yaml").write_text(yaml.safe_dump(hall.model_dump(mode="json"), sort_keys=False))
-    _give_to_caller(folder)
-
-
-def _give_to_caller(folder: Path) -> None:
-    """Only the lab needs root: whoever called it through sudo reads the key as an ordinary user."""
-    user, group = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
-    if user and group:
-        for path in (folder, *folder.iterdir()):
-            os.chown(path, int(user), int(group))
+    give_to_caller(folder)
+    give_to_caller(state, parents=True)

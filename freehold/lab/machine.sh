@@ -4,6 +4,8 @@
 set -eu
 for file in $1; do echo $$ >"$file"; done
 shift
+exec 9<"$2"   # held as long as the machine runs: never two on the same disks
+flock --nonblock 9
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network   # sysctls of its own network can be set inside
 export SYSTEMD_NSPAWN_LOCK=0                     # the lab looks itself whether a machine runs; a lock file would stay
 exec nsenter --net="/run/netns/$3" unshare --mount --propagation private bash -eu -c '
@@ -17,7 +19,7 @@ while [ $code = 133 ]; do   # 133: the machine rebooted itself
     code=0
     systemd-nspawn --quiet --directory="$folder/root" --machine="$machine" --hostname="$hostname" \
         --network-namespace-path="/run/netns/$machine" --register=no --keep-unit --resolv-conf=off --timezone=off \
-        --capability=CAP_NET_ADMIN,CAP_SYS_NICE,CAP_IPC_LOCK --bind=/dev/net/tun "$@" --boot || code=$?
+        --capability=CAP_NET_ADMIN,CAP_SYS_NICE,CAP_IPC_LOCK --bind=/dev/net/tun "$@" --boot 9<&- || code=$?
 done
 # It switched itself off: whoever is cabled to it loses the carrier.
 for end in $(ip link | sed -n "s/^[0-9]*: [^@]*@if\([0-9]*\):.*/\1/p"); do

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +18,30 @@ from freehold.errors import BadInput
 _NAME = re.compile(r"[a-z][a-z0-9]{0,7}")  # interface names have 15 characters, and no name may begin another
 
 
+def caller() -> pwd.struct_passwd | None:
+    """The ordinary user who called through sudo: only the lab needs root, and that user works with it."""
+    user = os.environ.get("SUDO_UID", "")
+    if os.geteuid() != 0 or not user.isdecimal() or user == "0":
+        return None
+    return pwd.getpwuid(int(user))
+
+
 def labs_folder() -> Path:
-    """Where labs keep their state: $XDG_STATE_HOME/freehold/lab."""
+    """Where labs keep their state: $XDG_STATE_HOME/freehold/lab, of the caller also under sudo."""
+    user = caller()
+    if user is not None and "XDG_STATE_HOME" not in os.environ:
+        return Path(user.pw_dir) / ".local/state/freehold/lab"
     return Path(platformdirs.user_state_dir("freehold")) / "lab"
+
+
+def give_to_caller(folder: Path, *, parents: bool = False) -> None:
+    """Let the caller own what sudo made: this folder and its files, or the folders above it in the home."""
+    user = caller()
+    if user is None:
+        return
+    home = Path(user.pw_dir)
+    for path in (p for p in folder.parents if home in p.parents) if parents else (folder, *folder.iterdir()):
+        os.chown(path, user.pw_uid, user.pw_gid)
 
 
 @dataclass(frozen=True)
