@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -29,6 +30,13 @@ def nasty(size: int) -> bytes:
 
 def timestamp(seconds: float) -> str:
     return f"{seconds:016.5f}"
+
+
+def eventually(what: str, ask: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not ask():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.services.mariadb_objects.conftest import CHUNK, HTTP, LEASE_SECONDS, Site, nasty, timestamp
+from tests.services.mariadb_objects.conftest import CHUNK, HTTP, LEASE_SECONDS, Site, eventually, nasty, timestamp
 
 pytestmark = pytest.mark.lab
 
@@ -57,13 +57,6 @@ class Upload:
             return ""
         finally:
             self.socket.close()
-
-
-def eventually(what: str, ask: object, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not ask():  # type: ignore[operator]
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("change", ["overwrite", "delete"])
@@ -168,6 +161,24 @@ def test_killed_connections_are_not_noticed(site: Site) -> None:
     assert [site.sql1.get("c").status_code for _ in range(len(ids) + 2)] == [200] * (len(ids) + 2)
     left = {row[0] for row in site.machine.sql("SELECT id FROM information_schema.processlist WHERE user = 'swift'")}
     assert not left & set(ids)
+
+
+def test_a_slow_database_does_not_hold_up_who_does_not_need_it(site: Site) -> None:
+    locker = threading.Thread(target=site.machine.sql, args=("LOCK TABLES chunks WRITE; SELECT SLEEP(4)",))
+    locker.start()
+    eventually("the lock is taken", lambda: ["User sleep"] in site.machine.sql(
+        "SELECT state FROM information_schema.processlist"))  # fmt: skip
+    answers: list[int] = []
+    writer = threading.Thread(target=lambda: answers.append(site.sql1.put("w", NOW, nasty(5 * CHUNK)).status_code))
+    writer.start()
+    time.sleep(0.3)
+    started = time.monotonic()
+    assert site.sql1.head("other").status_code == 404
+    assert time.monotonic() - started < 1
+    assert not answers
+    locker.join()
+    writer.join()
+    assert answers == [201]
 
 
 def test_racing_writers_leave_the_newest(site: Site) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
 import pytest
 
-from tests.services.mariadb_objects.conftest import CHUNK, Node, Site, nasty, timestamp
+from tests.services.mariadb_objects.conftest import CHUNK, Node, Site, eventually, nasty, timestamp
 
 pytestmark = pytest.mark.lab
 
@@ -166,6 +167,30 @@ def test_what_the_other_side_refuses_is_not_forgotten(site: Site) -> None:
     again = replicate(site)
     assert (again["rows"], again["failures"]) == (0, 0)
     assert site.disk1.get("good").status_code == 200
+
+
+def test_old_tombstones_do_not_keep_a_server_from_being_empty(site: Site) -> None:
+    site.sql1.delete("old", time.time() - 8 * 24 * 3600)
+    site.ring(sql1=0, disk1=1)
+    assert replicate(site)["rows"] == 0
+    assert site.manifest() == {}
+
+
+def test_daemon_makes_passes_and_outlives_a_mariadb_that_is_away(site: Site) -> None:
+    site.ring(sql1=1, disk1=1)
+    site.machine.run("printf '[mariadb-replicator]\\ninterval = 0.5\\n' >> /etc/swift/sql1.conf")
+    daemon = site.machine.start("daemon", "python3 -m freehold_mariadb_objects replicator /etc/swift/sql1.conf daemon")
+    passes = lambda: [json.loads(line) for line in daemon.log.splitlines() if line.startswith("{")]  # noqa: E731
+    try:
+        eventually("passes are made", lambda: len(passes()) > 1)
+        site.mariadb.kill()
+        eventually("a pass fails", lambda: passes()[-1]["failures"] == 1)
+        site.mariadb = site.machine.start_mariadb()
+        site.sql1.put("later", NOW, b"x")
+        eventually("it arrives", lambda: site.disk1.get("later").status_code == 200)
+        assert passes()[-1]["failures"] == 0
+    finally:
+        daemon.kill()
 
 
 def test_mariadb_down_is_a_failure_in_words(site: Site) -> None:

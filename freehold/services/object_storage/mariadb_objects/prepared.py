@@ -41,10 +41,11 @@ def _library():
     library.mysql_thread_id.argtypes, library.mysql_thread_id.restype = [ctypes.c_void_p], ctypes.c_ulong
     library.mysql_stmt_init.argtypes, library.mysql_stmt_init.restype = [ctypes.c_void_p], ctypes.c_void_p
     library.mysql_stmt_prepare.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_ulong]
-    library.mysql_stmt_bind_param.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Bind)]
+    bind = library.mysql_stmt_bind_param
+    bind.argtypes, bind.restype = [ctypes.c_void_p, ctypes.POINTER(_Bind)], ctypes.c_bool
     for name in ("mysql_stmt_execute", "mysql_stmt_errno", "mysql_stmt_error", "mysql_stmt_close"):
         getattr(library, name).argtypes = [ctypes.c_void_p]
-    library.mysql_stmt_error.restype = ctypes.c_char_p
+    library.mysql_stmt_error.restype, library.mysql_stmt_close.restype = ctypes.c_char_p, ctypes.c_bool
     return library
 
 

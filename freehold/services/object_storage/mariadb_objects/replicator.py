@@ -9,6 +9,7 @@ from swift.common.utils import whataremyips
 from swift.obj.ssync_sender import Sender
 
 from . import objects
+from .collector import BATCH, until_none
 from .manager import Router
 
 
@@ -42,6 +43,8 @@ class Replicator:
     def run_once(self):
         """A whole pass with rings as they are on disk now. Its summary; `failures` counts what must be tried again."""
         self.summary = dict.fromkeys(("partitions", "sessions", "sent", "forgotten", "failures"), 0)
+        # As a disk's replicator does: nobody is shown old tombstones any more, so no push would let them be forgotten.
+        until_none(self.database, objects.reclaim_tombstones, self.manager.reclaim_age, BATCH)
         rings = {}
         pool = GreenPool(self.concurrency)
         for device, index, partition in self.database.run(objects.partitions):
