@@ -34,10 +34,11 @@ def apply_changes(
 ) -> list[SwitchChangeResult]:
     """Do all changes with one read, one apply, one read-back and one save; answer each, in their order.
 
-    The outcome is that of the changes done one by one, in order: where two want different things, the later one
-    stands and the earlier one's answer says so. A change that cannot be done is left out wholly. When nothing
-    differs, nothing is sent and nothing saved, unless the caller says that an earlier attempt that was cut off may
-    have left something `unsaved`. Raises DeviceError when the session itself fails; repeating is harmless.
+    The outcome is that of the changes done one by one, in order. Where two want different things, the later one
+    stands (it alone reaches the device) and the earlier one's answer says so. A change that cannot be done is left
+    out wholly. When nothing differs, nothing is sent and nothing saved, unless the caller says that an earlier
+    attempt that was cut off may have left something `unsaved`. Raises DeviceError when the session itself fails;
+    repeating is harmless.
     """
     before = switch.read()
     batch = _Batch(switch, before)
@@ -147,8 +148,8 @@ class _Batch:
             wanted = target(self.state, changes)
             commands = self.switch.render(self.state, changes)
             if commands:
-                self.sent += 1
                 self.switch.apply(commands)
+                self.sent += 1
             self.state = wanted
         except CommandRejected as error:
             if len(todo) == 1:

@@ -110,7 +110,7 @@ def parse_ports(text: str) -> dict[str, PortConfig]:
 
 def parse_mac_table(text: str) -> tuple[MacEntry, ...]:
     """MAC addresses by port name, from the interfaces' numbers and `fdb/show`."""
-    names = {row["ofport"]: row["name"] for row in _rows(text)}
+    names = {row["ofport"]: row["name"] for row in _rows(text) if isinstance(row["ofport"], int)}
     learned = re.findall(r"^\s*(\d+)\s+(\d+)\s+([0-9a-f:]{17})\s+\S+\s*$", text, re.M)
     return tuple(
         sorted(

@@ -7,11 +7,10 @@ import json
 import pytest
 
 from freehold.devices.lldp import parse_neighbours
-from freehold.devices.switches.ovs import OvsSwitch, parse_mac_table, parse_ports
+from freehold.devices.switches.ovs import parse_mac_table, parse_ports
 from freehold.errors import CommandRejected
-from freehold.models.access import Access
 from freehold.models.network import MacEntry, Neighbour, PortConfig, PortMode, SwitchState
-from tests.devices.switches.ports import CLOSED, access, port, trunk
+from tests.devices.switches.ports import CLOSED, access, offline, port, trunk
 
 HEADINGS = ["name", "tag", "trunks", "vlan_mode", "protected", "external_ids"]
 NONE: list[object] = ["set", []]
@@ -64,7 +63,7 @@ def test_what_is_none_of_ours_is_never_taken_for_it(settings: list[object]) -> N
 
 def test_a_port_that_was_set_up_by_hand_cannot_be_set_so_again() -> None:
     other = PortConfig(mode=PortMode.OTHER, description="tag none")
-    switch = _switch()
+    switch = offline("ovs")
     state = SwitchState(switch="leaf1", ports={"swp1": CLOSED})
     with pytest.raises(CommandRejected, match="leaf1/swp1: it was set up by hand"):
         switch.render(state, [port("swp1", other)])
@@ -74,7 +73,7 @@ def test_vlan_1_is_kept_for_empty_trunks() -> None:
     state = SwitchState(switch="leaf1", ports={"swp1": CLOSED})
     for config in (access(1), trunk(1), trunk(1, 10)):
         with pytest.raises(CommandRejected, match="leaf1/swp1: VLAN 1 is kept free"):
-            _switch().render(state, [port("swp1", config)])
+            offline("ovs").render(state, [port("swp1", config)])
 
 
 def test_mac_table() -> None:
@@ -116,8 +115,3 @@ def test_lldp_neighbours() -> None:
         ),
     )
     assert parse_neighbours('{"lldp": [{}]}') == ()
-
-
-def _switch() -> OvsSwitch:
-    given = {"device": "leaf1", "address": "192.0.2.1", "user": "freehold", "host_key": "", "credential": "key"}
-    return OvsSwitch(Access.model_validate(given), terminal=None)
