@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from freehold.errors import FreeholdError
-from freehold.settings import Settings, load_settings
+from freehold.logs import configure_logs
+from freehold.settings import LogLevel, Settings, load_settings
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -31,6 +32,8 @@ def configure(*, debug: bool, **overrides: Any) -> None:
     """What the options before the command said."""
     _given.update(overrides)
     _shown.update(trace=debug)
+    # On standard error, so that a log line never mixes with a result.
+    configure_logs(LogLevel.debug if debug else LogLevel.warning)
 
 
 def settings() -> Settings:

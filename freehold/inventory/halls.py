@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import TypeVar
 
@@ -19,7 +17,7 @@ from freehold.models.base import Model
 from freehold.models.hall import Cable, Customer, Device, DeviceKind, Hall, Rack, Site
 from freehold.models.instance import InstanceState
 from freehold.models.plan import HoldKind, Plan
-from freehold.planning.snapshot import InventorySnapshot, natural
+from freehold.planning.snapshot import InventorySnapshot, collecting_later, natural
 
 M = TypeVar("M", bound=BaseModel)
 Table = type[SiteRow] | type[RackRow] | type[DeviceRow] | type[CableRow] | type[CustomerRow]
@@ -39,7 +37,7 @@ def import_hall(session: Session, hall: Hall, host_keys: Mapping[str, str], cred
     _refuse_to_lose_what_is_held(session, hall)
     session.execute(delete(HallRow))
     session.execute(insert(HallRow), {"name": hall.name, "management": str(hall.management)})
-    known_keys = dict(session.execute(select(DeviceRow.name, DeviceRow.host_key)).tuples().all())
+    known_keys = dict(session.execute(select(DeviceRow.name, DeviceRow.host_key)).all())
 
     def device_columns(device: Device) -> dict[str, str]:
         key = host_keys.get(device.name, known_keys.get(device.name, ""))
@@ -96,7 +94,7 @@ def _refuse_to_lose_what_is_held(session: Session, hall: Hall) -> None:
         plan = Plan.model_validate_json(row.plan)
         if (customer := plan.request.customer) not in customers:
             raise Conflict(
-                f"customer {customer} is not in hall {hall.name}, but owns {row.name}; decommission it first."
+                f"customer {customer} owns {row.name}, but is not in hall {hall.name}; decommission {row.name} first."
             )
         for server in plan.servers:
             if (device := devices.get(server.server)) and device.serial != server.serial:
@@ -120,24 +118,12 @@ def _documents(session: Session, column: InstrumentedAttribute[str], model: type
     return tuple(model.model_validate_json(document) for document in session.scalars(query))
 
 
-@contextmanager
-def _collecting_later() -> Iterator[None]:
-    # All that a bulk read makes is kept: looking for garbage meanwhile takes three times as long as the reading.
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def read_hall(session: Session) -> Hall:
     """The whole hall, sorted by name. Checked when it was brought in, so not a second time."""
     row = session.scalars(select(HallRow)).first()
     if row is None:
         raise NotFound("The inventory is empty; bring a hall in with `freehold inventory import PATH`.")
-    with _collecting_later():
+    with collecting_later():
         return Hall.model_construct(
             name=row.name,
             management=IPv4Network(row.management),

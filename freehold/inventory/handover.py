@@ -1,35 +1,13 @@
-"""The folder in which the builder of a hall hands it over: `hall.yaml`, `known_hosts`, `id_ed25519`."""
+"""Host keys from the folder in which a hall is handed over: `hall.yaml`, `known_hosts`, `id_ed25519`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-from pydantic import ValidationError
-
 from freehold.errors import BadInput
 from freehold.models.hall import Hall
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SSH_PORT = 22
-
-
-def load_hall(path: Path) -> Hall:
-    """Read a hall file. Raises BadInput that names the field, the value and what is allowed."""
-    try:
-        data = yaml.load(path.read_text(), Loader=_LOADER)  # noqa: S506 -- a safe loader, in C where there is one
-    except FileNotFoundError as error:
-        raise BadInput(f"{path}: there is no such file; give a hall file or a hand-over folder.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}.") from error
-    try:
-        return Hall.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "hall"
-        given = "" if isinstance(first["input"], dict | list) else f" (given: {first['input']!r})"
-        more = f"; {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        raise BadInput(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}{given}{more}.") from error
 
 
 def load_host_keys(path: Path, hall: Hall) -> dict[str, str]:

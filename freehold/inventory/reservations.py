@@ -66,7 +66,7 @@ def create_instance(session: Session, plan: Plan) -> bool:
 def _refuse_stale(session: Session, plan: Plan) -> None:
     """The hall may have changed since the plan was made."""
     names = [s.server for s in plan.servers]
-    rows = session.execute(select(DeviceRow.name, DeviceRow.document).where(DeviceRow.name.in_(names))).tuples()
+    rows = session.execute(select(DeviceRow.name, DeviceRow.document).where(DeviceRow.name.in_(names)))
     there = {name: Device.model_validate_json(document) for name, document in rows}
     for server in plan.servers:
         device = there.get(server.server)

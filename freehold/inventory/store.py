@@ -10,9 +10,9 @@ from freehold.errors import BadInput
 from freehold.inventory import halls, records, reservations
 from freehold.inventory.engine import Database
 from freehold.inventory.halls import ImportCounts
-from freehold.inventory.handover import load_hall, load_host_keys
+from freehold.inventory.handover import load_host_keys
 from freehold.models.access import Access
-from freehold.models.hall import Device, Hall
+from freehold.models.hall import Device, Hall, load_hall
 from freehold.models.instance import Evidence, EvidenceKind, Instance, InstanceState, Lease
 from freehold.models.plan import Hold, Plan
 from freehold.planning.snapshot import InventorySnapshot

@@ -21,6 +21,8 @@ NIC_OF = {NetworkPurpose.FRONT: 0, NetworkPurpose.BACK: 1}
 Kind = tuple[bool, ...]
 """For each need, whether a server fits it."""
 
+Cell = tuple[str, tuple[str, ...], Kind]
+
 FITS = ""
 HELD = "held by other instances"
 SMALL = "too small"
@@ -84,9 +86,6 @@ class Field:
         }
         return Field(self.needs, verdicts, self.servers)
 
-    def fitting(self, index: int) -> list[Device]:
-        return [self.servers[name] for name, row in self.verdicts.items() if row[index] == FITS]
-
     def shortage(self) -> tuple[int, ...]:
         """Needs (their indices) that cannot all be met together, or () when every need can be met."""
         return _shortage(self._kinds(), [need.count for need in self.needs])
@@ -110,38 +109,54 @@ class Field:
             return None
         chosen: list[tuple[Device, ...]] = []
         taken: set[str] = set()
-        racks_of_all: Counter[str] = Counter()
+        racks: Counter[str] = Counter()
         for index, need in enumerate(self.needs):
-            candidates = {d.name: (d, _fit(d)) for d in self.fitting(index)}
-            racks: Counter[str] = Counter()
-            feeds: Counter[str] = Counter()
-            mine: list[Device] = []
+            cells = self._cells(index, taken)
+            spread = _Spread(racks)
             for _ in range(need.count):
                 left[index] -= 1
                 safe = {kind: not _shortage(kinds - Counter([kind]), left) for kind in kinds}
-                best = min(
-                    (
-                        (racks[rack], max((feeds[f] for f in d.feeds), default=0), racks_of_all[rack], fit, d)
-                        for name, (d, fit) in candidates.items()
-                        if name not in taken and safe[self._kind(name)]
-                        for rack in (_rack(d),)
-                    ),
-                    key=lambda row: row[:4],
-                )[4]
-                mine.append(best)
-                taken.add(best.name)
-                kinds -= Counter([self._kind(best.name)])
-                racks[_rack(best)] += 1
-                racks_of_all[_rack(best)] += 1
-                feeds.update(best.feeds)
-            chosen.append(tuple(mine))
+                spread.take_best({cell: servers for cell, servers in cells.items() if servers and safe[cell[2]]})
+                kinds -= Counter([self._kind(spread.servers[-1].name)])
+            taken |= {server.name for server in spread.servers}
+            chosen.append(tuple(spread.servers))
         return chosen
+
+    def _cells(self, index: int, taken: set[str]) -> dict[Cell, list[Device]]:
+        """The servers that fit a need, by rack, power feeds and kind; in each cell the smallest is last."""
+        cells: dict[Cell, list[Device]] = {}
+        fitting = (self.servers[name] for name, row in self.verdicts.items() if row[index] == FITS)
+        for server in sorted((s for s in fitting if s.name not in taken), key=_fit, reverse=True):
+            cells.setdefault((_rack(server), server.feeds, self._kind(server.name)), []).append(server)
+        return cells
 
     def _kind(self, name: str) -> Kind:
         return tuple(v == FITS for v in self.verdicts[name])
 
     def _kinds(self) -> Counter[Kind]:
         return Counter(self._kind(name) for name, row in self.verdicts.items() if FITS in row)
+
+
+class _Spread:
+    """The servers of one need as they are chosen, and the racks of the whole instance."""
+
+    def __init__(self, racks_of_all: Counter[str]) -> None:
+        self.servers: list[Device] = []
+        self._racks: Counter[str] = Counter()
+        self._feeds: Counter[str] = Counter()
+        self._racks_of_all = racks_of_all
+
+    def take_best(self, cells: dict[Cell, list[Device]]) -> None:
+        """Move the server that shares least out of its cell; in a cell all share the same, so the last stands for it."""
+        rack, feeds, _ = best = min(cells, key=lambda cell: (*self._shared(cell), _fit(cells[cell][-1])))
+        self.servers.append(cells[best].pop())
+        self._racks[rack] += 1
+        self._racks_of_all[rack] += 1
+        self._feeds.update(feeds)
+
+    def _shared(self, cell: Cell) -> tuple[int, int, int]:
+        rack, feeds, _ = cell
+        return self._racks[rack], max((self._feeds[f] for f in feeds), default=0), self._racks_of_all[rack]
 
 
 def _shortage(kinds: Counter[Kind], counts: Sequence[int]) -> tuple[int, ...]:

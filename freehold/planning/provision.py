@@ -25,7 +25,7 @@ from freehold.models.plan import (
 from freehold.models.request import InstanceRequest
 from freehold.planning.placement import NIC_OF, Field, islands, racks_used
 from freehold.planning.refusal import too_few_servers
-from freehold.planning.snapshot import InventorySnapshot, natural
+from freehold.planning.snapshot import InventorySnapshot, collecting_later, natural
 from freehold.services.base import ServerNeed
 
 BACK_PREFIX_LENGTH = 26
@@ -37,7 +37,8 @@ def plan_instance(request: InstanceRequest, needs: tuple[ServerNeed, ...], snaps
 
     Raises BadInput when the request names what does not exist, CannotPlace when the hall has too little.
     """
-    return _Planner(request, needs, snapshot).plan()
+    with collecting_later():
+        return _Planner(request, needs, snapshot).plan()
 
 
 class _Planner:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -21,6 +23,18 @@ End = tuple[str, str]
 def natural(name: str) -> tuple[tuple[str, int], ...]:
     """Sort key under which `s2` comes before `s10`."""
     return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name))
+
+
+@contextmanager
+def collecting_later() -> Iterator[None]:
+    """Put off the search for garbage while many objects are made and all are kept: it would take most of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @dataclass(frozen=True)
