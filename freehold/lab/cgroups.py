@@ -35,10 +35,18 @@ def processes(group: str) -> list[int]:
     """All processes in the group and below."""
     found: set[int] = set()
     for tree in trees():
-        for procs in (tree / group).rglob("cgroup.procs"):
+        for folder, _, _ in os.walk(tree / group):  # unlike rglob it passes over groups that vanish meanwhile
             with suppress(OSError):
-                found.update(int(line) for line in procs.read_text().split())
+                found.update(int(line) for line in (Path(folder) / "cgroup.procs").read_text().split())
     return sorted(found)
+
+
+def populated(group: str) -> bool:
+    """Whether any process lives in the group or below, as the kernel counts it where version 2 is there."""
+    for tree in trees():
+        with suppress(OSError):
+            return "populated 1" in (tree / group / "cgroup.events").read_text()
+    return bool(processes(group))
 
 
 def leader(group: str) -> int | None:
@@ -52,7 +60,7 @@ def leader(group: str) -> int | None:
 def wait_empty(group: str, timeout_s: float) -> bool:
     """Wait until no process is left. Returns whether that came true."""
     end = time.monotonic() + timeout_s
-    while processes(group):
+    while populated(group):
         if time.monotonic() > end:
             return False
         time.sleep(0.02)
@@ -62,22 +70,21 @@ def wait_empty(group: str, timeout_s: float) -> bool:
 def kill(group: str, timeout_s: float = 15) -> None:
     """Kill all processes of the group at once and wait until they are gone."""
     end = time.monotonic() + timeout_s
-    while left := processes(group):
+    while populated(group):
         for tree in trees():
             with suppress(OSError):  # version 2 kills the whole tree, also what forks meanwhile
                 (tree / group / "cgroup.kill").write_text("1")
-        for pid in left:
+        for pid in processes(group):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if time.monotonic() > end:
-            raise LabError(f"processes {left} of {group} do not die")
+            raise LabError(f"processes {processes(group)} of {group} do not die")
         time.sleep(0.02)
 
 
 def folders(group: str) -> list[Path]:
     """The group's folders that exist, deepest first."""
-    tops = [tree / group for tree in trees() if (tree / group).is_dir()]
-    return [f for top in tops for f in (*sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True), top)]
+    return [Path(folder) for tree in trees() for folder, _, _ in os.walk(tree / group, topdown=False)]
 
 
 def remove(group: str) -> None:

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 
 from freehold.errors import BadInput
-from freehold.models.hall import Hall
+from freehold.models.hall import Device, DeviceKind, Hall
+
+_PORT = re.compile(r"(eth|swp)[0-9]{1,4}")
+_DISK = re.compile(r"vd[b-z]")
+DIALECT = "ovs"
+
+
+def must_be_buildable(hall: Hall) -> None:
+    """Raise BadInput if the hall has what the lab's machines cannot play; a hall of real devices may well."""
+    for device in hall.devices:
+        if wrong := _unbuildable(device):
+            raise BadInput(f"{device.name}: the lab cannot build {wrong}")
+
+
+def _unbuildable(device: Device) -> str | None:
+    if device.kind is DeviceKind.SWITCH and device.dialect != DIALECT:
+        return f"a switch of dialect {device.dialect}, only {DIALECT}"
+    for port in device.port_names():
+        if not _PORT.fullmatch(port):
+            return f"a port called {port}, only swp1, swp2, ... and eth0, eth1, ..."
+    for disk in device.disks:
+        if not _DISK.fullmatch(disk.name):
+            return f"a disk called {disk.name}, only vdb to vdz"
+    return None
 
 
 def rebase(hall: Hall, management: IPv4Network) -> Hall:

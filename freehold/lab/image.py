@@ -146,11 +146,3 @@ def _run(command: list[str], log: Path, what: str) -> None:
     if done.returncode:
         last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
         raise ImageBuildFailed(f"{what} ended with {done.returncode}: {' '.join(last)[:300]}; see {log}")
-
-
-def remove_old_images(keep: Path) -> list[Path]:
-    """Delete images that nothing is made from any more. Returns what was deleted."""
-    old = [p for p in keep.parent.glob("image-*") if p.is_dir() and p != keep and p.suffix != ".building"]
-    for path in old:
-        shutil.rmtree(path)
-    return old

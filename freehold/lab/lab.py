@@ -18,6 +18,7 @@ import yaml
 from freehold.errors import BadInput, Conflict, NotFound
 from freehold.lab import cables, network
 from freehold.lab.commands import LabError
+from freehold.lab.halls import must_be_buildable
 from freehold.lab.handover import host_key, write_handover
 from freehold.lab.image import base_image
 from freehold.lab.leftovers import take_down
@@ -40,6 +41,7 @@ class Lab:
     """One lab: a hall, the name of all its parts, and the folder of its state."""
 
     def __init__(self, hall: Hall, name: str = "lab", state: Path | None = None) -> None:
+        must_be_buildable(hall)
         self.hall = hall
         self.names = Names(name)
         self.state = state or labs_folder() / name
@@ -199,10 +201,12 @@ class Lab:
             machine.boot_seconds_file.write_text(f"{seconds}\n")
             progress(device.name, f"up after {seconds:.1f} s")
 
-        with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as pool:
-            for done in as_completed([pool.submit(boot, d) for d in devices]):
-                done.result()
-        self._connect()
+        try:
+            with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as pool:
+                for done in as_completed([pool.submit(boot, d) for d in devices]):
+                    done.result()
+        finally:  # those that did boot are cabled, also when one did not
+            self._connect()
 
     def _connect(self) -> None:
         """Bring the patch panel in line with the plugged cables. A cable to a machine that is off has no carrier."""

@@ -5,19 +5,27 @@ Both go by names and paths only, so they also work on a lab whose files are dama
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from freehold.lab import cgroups, disks, network
 from freehold.lab.commands import run
-from freehold.lab.machines import NSPAWN_FOLDERS
+from freehold.lab.machines import NSPAWN_FOLDERS, SCRIPT
 from freehold.lab.names import Names
 
 
 def take_down(names: Names, state: Path) -> list[str]:
     """Remove all that belongs to the lab. Returns what is left nevertheless."""
     for _ in range(3):  # a machine that was being started meanwhile needs a second look
+        for pid in _starting(state):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         cgroups.kill(names.cgroup)
         for namespace in filter(names.is_namespace, network.namespaces()):
             network.remove_namespace(namespace)
@@ -40,7 +48,7 @@ def take_down(names: Names, state: Path) -> list[str]:
 def leftovers(names: Names, state: Path) -> list[str]:
     """All that exists of the lab, in words. Empty when it is down."""
     return [
-        *(f"process {pid}" for pid in cgroups.processes(names.cgroup)),
+        *(f"process {pid}" for pid in {*cgroups.processes(names.cgroup), *_starting(state)}),
         *(f"cgroup {folder}" for folder in cgroups.folders(names.cgroup)),
         *(f"network namespace {name}" for name in network.namespaces() if names.is_namespace(name)),
         *(f"interface {name}" for name in network.interfaces() if names.is_interface(name)),
@@ -48,6 +56,17 @@ def leftovers(names: Names, state: Path) -> list[str]:
         *(f"loop device {device}" for device in disks.below(state)),
         *(f"folder {folder}" for folder in _nspawn_folders(names)),
         *([f"folder {state}"] if state.exists() else []),
+    ]
+
+
+def _starting(state: Path) -> list[int]:
+    """Starters of machines that have not joined their control group yet: `up` was killed at that very moment."""
+    machines = f"{state}/machines/"
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(word == str(SCRIPT) for word in process.info["cmdline"] or ())
+        and any(word.startswith(machines) for word in process.info["cmdline"])
     ]
 
 

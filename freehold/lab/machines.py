@@ -51,7 +51,7 @@ class Machine:
         return self.folder / "boot_seconds"
 
     def running(self) -> bool:
-        return bool(cgroups.processes(self.group))
+        return cgroups.populated(self.group)
 
     def prepare(self, host_key: KeyPair, access_key: str) -> None:
         """Write the machine's own files once: before its first boot it has none."""

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from freehold.errors import BadInput
+from freehold.lab import Lab
 from freehold.lab.halls import part, rebase
 from freehold.lab.testing import HALL
-from freehold.models.hall import DeviceKind, Hall, load_hall
+from freehold.models.hall import DeviceKind, Disk, Hall, SwitchPort, load_hall
 
 Spoil = Callable[[dict[str, Any]], object]
 
@@ -77,3 +78,18 @@ def test_a_part_of_a_hall_has_the_cables_between_its_devices() -> None:
     assert Hall.model_validate(hall.model_dump(mode="json")) == hall
     with pytest.raises(BadInput, match="device 'srv-99': is not in hall lab"):
         part(hall, ["srv-99"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"dialect": "arista-eos"}, "leaf1: the lab cannot build a switch of dialect arista-eos, only ovs"),
+        ({"ports": (SwitchPort(name="Ethernet1/3"),)}, "leaf1: the lab cannot build a port called Ethernet1/3"),
+        ({"disks": (Disk(name="sda", serial="X", size_gib=1),)}, "leaf1: the lab cannot build a disk called sda"),
+    ],
+)
+def test_a_hall_that_only_real_devices_can_be_is_refused(change: dict[str, Any], said: str) -> None:
+    hall = part(load_hall(HALL), ["leaf1"])
+    spoilt = hall.model_copy(update={"devices": (hall.device("leaf1").model_copy(update=change),)})
+    with pytest.raises(BadInput, match=said):
+        Lab(spoilt)
