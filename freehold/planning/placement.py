@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import networkx as nx
-
 from freehold.models.hall import Device, DeviceKind
 from freehold.models.network import PortMode
 from freehold.models.plan import HoldKind, NetworkPurpose
@@ -49,6 +47,8 @@ def _nic_verdict(server: Device, purpose: NetworkPurpose, snapshot: InventorySna
     end = snapshot.switch_port(server.name, server.nics[NIC_OF[purpose]].name)
     if end is None or snapshot.initial[end].mode is not PortMode.CLOSED:
         return UNCABLED
+    if snapshot.device[end[0]].site != server.site:
+        return UNREACHED
     return FITS if snapshot.holder(HoldKind.PORT, "/".join(end)) in (None, instance) else HELD
 
 
@@ -147,7 +147,7 @@ class _Spread:
         self._racks_of_all = racks_of_all
 
     def take_best(self, cells: dict[Cell, list[Device]]) -> None:
-        """Move the server that shares least out of its cell; in a cell all share the same, so the last stands for it."""
+        """Move the server that shares least out of its cell. In a cell all share the same: the last stands for it."""
         rack, feeds, _ = best = min(cells, key=lambda cell: (*self._shared(cell), _fit(cells[cell][-1])))
         self.servers.append(cells[best].pop())
         self._racks[rack] += 1
@@ -182,8 +182,3 @@ def _rack(server: Device) -> str:
 def _fit(server: Device) -> tuple[object, ...]:
     size = sum(disk.size_gib for disk in server.disks)
     return (not server.powered, len(server.disks), size, server.memory_gib, server.cores, natural(server.name))
-
-
-def islands(fabric: nx.Graph[str]) -> list[set[str]]:
-    """Groups of switches that trunks join, in a stable order."""
-    return sorted((set(c) for c in nx.connected_components(fabric)), key=min)

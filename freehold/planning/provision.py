@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-import networkx as nx
-
 from freehold.errors import BadInput, CannotPlace
-from freehold.models.hall import Cable, Customer, CustomerNetwork, Device, Site
+from freehold.models.hall import Customer, CustomerNetwork, Device, Site
 from freehold.models.network import QUARANTINE_VLAN, PortChange, PortConfig, PortMode, TrunkChange
 from freehold.models.plan import (
     Endpoint,
@@ -23,7 +21,8 @@ from freehold.models.plan import (
     PlannedTrunk,
 )
 from freehold.models.request import InstanceRequest
-from freehold.planning.placement import NIC_OF, Field, islands, racks_used
+from freehold.planning.paths import islands, trunks_between
+from freehold.planning.placement import NIC_OF, Field, racks_used
 from freehold.planning.refusal import too_few_servers
 from freehold.planning.snapshot import InventorySnapshot, collecting_later, natural
 from freehold.services.base import ServerNeed
@@ -78,12 +77,14 @@ class _Planner:
         """Servers per need: front NICs on the customer's switches, back NICs all on switches that trunks join."""
         field = Field.of(self.needs, self.snapshot, self.site.name, self.request.instance)
         groups = islands(self.fabric)
-        fields = [
-            field.reachable(self.snapshot, {NetworkPurpose.FRONT: front, NetworkPurpose.BACK: back})
-            for front in groups
-            if self._reaches_hosts(front)
-            for back in groups
-        ]
+        fields = [field]
+        if len(groups) > 1:
+            fields = [
+                field.reachable(self.snapshot, {NetworkPurpose.FRONT: front, NetworkPurpose.BACK: back})
+                for front in groups
+                if self._reaches_hosts(front)
+                for back in groups
+            ]
         choices = [chosen for f in fields if (chosen := f.choose()) is not None]
         if not choices:
             raise too_few_servers(self.request, min(fields, key=Field.missing, default=field), self.snapshot)
@@ -226,30 +227,16 @@ class _Planner:
         return tuple(sorted(ports, key=lambda p: (natural(p.switch), natural(p.change.port))))
 
     def _trunks(self, network: PlannedNetwork, servers: tuple[PlannedServer, ...]) -> tuple[PlannedTrunk, ...]:
-        """The network's VLAN on both ends of every trunk between the switches that it needs.
-
-        All instances of a customer share the front VLAN, so their paths are taken out of one tree, rooted
-        where the customer is attached: together they never close a loop.
-        """
-        leaves = {nic.switch for s in servers for nic in s.nics if nic.network is network.purpose}
-        is_front = network.purpose is NetworkPurpose.FRONT
-        ends = sorted(leaves | set(self.hosts) if is_front else leaves)
-        if not ends:
-            return ()
-        island = nx.node_connected_component(self.fabric, ends[0])
-        root = min(self.hosts or island) if is_front else ends[0]
-        paths = nx.single_source_shortest_path(self.fabric, root)
-        tree: nx.Graph[str] = nx.Graph()
-        for path in paths.values():
-            nx.add_path(tree, path)
-        tree.add_node(root)
-        hops = {
-            tuple(sorted(hop)) for end in ends[1:] for hop in nx.utils.pairwise(nx.shortest_path(tree, ends[0], end))
-        }
-        cables: list[Cable] = [self.fabric.edges[hop]["cable"] for hop in hops]
+        """The network's VLAN on both ends of every trunk between the switches that it needs."""
+        ends = sorted({nic.switch for s in servers for nic in s.nics if nic.network is network.purpose})
+        root = next(iter(ends), None)
+        if network.purpose is NetworkPurpose.FRONT:
+            # All instances of a customer share this VLAN, so they must agree on the root.
+            ends = sorted({*ends, *self.hosts})
+            root = next(iter(self.hosts), None)
         trunks = [
             PlannedTrunk(switch=end.device, change=TrunkChange(port=end.port, vlan=network.vlan, present=True))
-            for cable in cables
+            for cable in trunks_between(self.fabric, ends, root)
             for end in (cable.a, cable.b)
             # What passes before any instance must still pass after the last one.
             if network.vlan not in self.snapshot.initial[end.device, end.port].trunk_vlans

@@ -115,4 +115,4 @@ class InventorySnapshot:
             if d.kind is DeviceKind.HOST and d.customer == customer and d.site == site
             for nic in d.nics
         )
-        return tuple(sorted({end[0] for end in ends if end}))
+        return tuple(sorted({end[0] for end in ends if end and self.device[end[0]].site == site}))
