@@ -12,7 +12,7 @@ from hier_config.platforms.arista_eos.driver import HConfigDriverAristaEOS
 from hier_config.platforms.driver_base import HConfigDriverRules
 from pydantic import ValidationError
 
-from freehold.devices import templates
+from freehold import templates
 from freehold.errors import CommandRejected
 from freehold.models.network import QUARANTINE_VLAN, PortConfig, PortMode
 

@@ -11,7 +11,7 @@ from typing import Any
 from netmiko.base_connection import BaseConnection
 from pydantic import ValidationError
 
-from freehold.devices import templates
+from freehold import templates
 from freehold.devices.base import Secrets
 from freehold.devices.lldp import SHOW_NEIGHBOURS, parse_neighbours
 from freehold.devices.ssh import said

@@ -75,7 +75,7 @@ def periodic(
     first_s = min(30, interval_s) if first_s is None else first_s
     service = text(
         f"{UNITS}/{name}.service", "base/oneshot.service.j2",
-        description=description, commands=commands, user=user, after=after, timeout_s=timeout_s,
+        name=name, description=description, commands=commands, user=user, after=after, timeout_s=timeout_s,
     )  # fmt: skip
     timer = text(
         f"{UNITS}/{name}.timer", "base/periodic.timer.j2",
