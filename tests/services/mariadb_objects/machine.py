@@ -104,6 +104,10 @@ class Machine:
             )
         return done
 
+    def talk(self, command: str, *, user: str | None = None) -> subprocess.Popen[bytes]:
+        """A program that is spoken to while it runs."""
+        return subprocess.Popen(self._enter(command, user), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
     def start(self, name: str, command: str, *, user: str | None = None) -> Process:
         log = f"/var/log/test-{name}.log"
         self.run(f"touch {log} /run/test-{name}.pid; chmod 666 {log} /run/test-{name}.pid")

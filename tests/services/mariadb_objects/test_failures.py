@@ -243,6 +243,26 @@ def test_a_read_that_meets_a_broken_body_is_the_last(site: Site) -> None:
     assert site.sql1.get("d").status_code == 404
 
 
+def test_an_object_that_was_replaced_meanwhile_is_not_put_aside(site: Site) -> None:
+    site.sql1.put("q", NOW, nasty(2 * CHUNK))
+    site.machine.write("/tmp/aside.py", f"""
+import logging, sys
+from freehold_mariadb_objects import database, objects
+db = database.Database({{}}, logging)
+key = objects.Key("sql1", 0, "{site.sql1.hash("q")}")
+row = db.run(objects.get, key)
+print("read", flush=True)
+sys.stdin.readline()
+print(db.run(objects.quarantine, key, row.body, row.data_ts, "was found broken"))
+""")  # fmt: skip
+    auditor = site.machine.talk("python3 /tmp/aside.py", user="swift")
+    assert auditor.stdout
+    assert auditor.stdout.readline() == b"read\n"
+    site.sql1.put("q", NOW + 1, b"replaced")
+    assert auditor.communicate(b"\n", timeout=30)[0] == b"False\n"
+    assert site.sql1.get("q").content == b"replaced"
+
+
 def test_tombstones_are_reclaimed_after_their_age_and_not_before(site: Site) -> None:
     week = 7 * 24 * 3600
     site.sql1.delete("old", time.time() - week - 60)
@@ -259,17 +279,27 @@ def test_old_tombstones_are_not_offered_to_anybody(site: Site) -> None:
 
 
 def test_schema_is_made_once_by_many_at_once(site: Site) -> None:
-    site.machine.sql("DROP DATABASE swift_objects; CREATE DATABASE swift_objects", "mysql")
-    ends: list[object] = []
-    many = [
-        threading.Thread(target=lambda: ends.append(site.machine.command("schema", "sql1")["exit"])) for _ in range(6)
-    ]
-    for thread in many:
-        thread.start()
-    for thread in many:
-        thread.join()
-    assert ends == [0] * 6
-    assert site.machine.sql("SELECT version FROM schema_version") == [["1"]]
+    site.machine.write("/tmp/many.py", """
+import logging, threading
+from freehold_mariadb_objects import database
+many = [database.Database({}, logging) for _ in range(8)]
+barrier, ends = threading.Barrier(len(many)), []
+def connect(one):
+    barrier.wait()
+    one._connect()
+    ends.append("made")
+threads = [threading.Thread(target=connect, args=(one,)) for one in many]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(ends))
+""")  # fmt: skip
+    for _ in range(3):
+        site.machine.sql("DROP DATABASE swift_objects; CREATE DATABASE swift_objects", "mysql")
+        assert site.machine.run("python3 /tmp/many.py", user="swift").stdout == "8\n"
+        assert site.machine.sql("SELECT version FROM schema_version") == [["1"]]
+    assert site.machine.command("schema", "sql1")["version"] == 1
     assert site.sql1.put("s", NOW, b"x").status_code == 201
 
 
