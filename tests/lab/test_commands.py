@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from freehold.errors import BadInput
-from freehold.lab import check, files, image
+from freehold.lab import cgroups, check, files, image
 from freehold.lab.names import Names
 from freehold.models.network import PortConfig, PortMode
 
@@ -88,3 +88,24 @@ def test_a_port_never_begins_with_all_vlans() -> None:
     assert files._settings(PortConfig(mode=PortMode.TRUNK)) == "vlan_mode=trunk trunks=1"
     assert files._settings(PortConfig(mode=PortMode.TRUNK, trunk_vlans=(7, 9))) == "vlan_mode=trunk trunks=7,9"
     assert files._settings(PortConfig(mode=PortMode.ACCESS, vlan=7)) == "tag=7 vlan_mode=access"
+
+
+@pytest.mark.parametrize(("host", "trees"), [(["."], ["."]), (["systemd", "unified"], ["systemd", "unified"])])
+def test_hosts_with_one_and_with_two_control_group_trees(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: list[str], trees: list[str]
+) -> None:
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    for tree in host:
+        (tmp_path / tree).mkdir(exist_ok=True)
+        (tmp_path / tree / "cgroup.procs").write_text("")
+    if host == ["."]:
+        (tmp_path / "cgroup.controllers").write_text("")
+    assert cgroups.trees() == [tmp_path / tree for tree in trees]
+    joins = cgroups.create("freehold-x/srv-1")
+    assert joins == [tmp_path / tree / "freehold-x/srv-1/cgroup.procs" for tree in trees]
+    joins[-1].write_text("12\n7\n")
+    assert cgroups.processes("freehold-x") == [7, 12] and cgroups.populated("freehold-x")
+    for file in joins:
+        file.unlink(missing_ok=True)
+    cgroups.remove("freehold-x")
+    assert cgroups.folders("freehold-x") == []
