@@ -7,9 +7,12 @@ import json
 import pytest
 
 from freehold.devices.lldp import parse_neighbours
+from freehold.devices.switches import open_switch
 from freehold.devices.switches.ovs import parse_mac_table, parse_ports
-from freehold.errors import CommandRejected
+from freehold.errors import BadInput, CommandRejected
+from freehold.models.access import Access
 from freehold.models.network import MacEntry, Neighbour, PortConfig, PortMode, SwitchState
+from tests.devices.fakes.ssh_device import OneSecret
 from tests.devices.switches.ports import CLOSED, access, offline, port, trunk
 
 HEADINGS = ["name", "tag", "trunks", "vlan_mode", "protected", "external_ids"]
@@ -115,3 +118,9 @@ def test_lldp_neighbours() -> None:
         ),
     )
     assert parse_neighbours('{"lldp": [{}]}') == ()
+
+
+def test_an_unknown_dialect_is_said_with_those_there_are() -> None:
+    given = {"device": "leaf1", "address": "192.0.2.1", "user": "freehold", "host_key": "", "credential": "key"}
+    with pytest.raises(BadInput, match="leaf1: dialect 'pigeon' is not known; known are ovs, arista-eos"):
+        open_switch(Access.model_validate({**given, "dialect": "pigeon"}), OneSecret("key", ""))

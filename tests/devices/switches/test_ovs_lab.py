@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from freehold.devices.base import Switch
 from freehold.devices.ssh import connect
 from freehold.devices.switches import open_switch
 from freehold.devices.switches.changes import apply_changes, preview
-from freehold.errors import AuthenticationRefused, CommandRejected, HostKeyMismatch
+from freehold.errors import AuthenticationRefused, CommandRejected, DeviceUnreachable, HostKeyMismatch
 from freehold.lab import Lab, PowerAction
 from freehold.lab.testing import small_lab
 from freehold.models.access import Access
@@ -135,11 +136,33 @@ def test_what_is_applied_survives_a_reboot(lab: Lab, way: tuple[Access, OneSecre
         assert switch.read() == before
 
 
-def test_more_logins_at_once_than_the_device_takes_all_get_in(way: tuple[Access, OneSecret]) -> None:
-    with ThreadPoolExecutor(25) as pool:
-        clients = list(pool.map(lambda _: connect(*way), range(25)))
-    for client in clients:
-        client.close()
+def test_a_login_waits_while_others_hold_the_device_busy(lab: Lab) -> None:
+    """A real sshd that takes two logins at a time, beside the server's own."""
+    access, secrets = reach(lab, "srv-1")
+    narrow = access.model_copy(update={"port": 2222})
+    first = connect(access, secrets)
+    try:
+        _, out, _ = first.exec_command(
+            "printf 'Port 2222\\nPidFile /run/narrow.pid\\nMaxStartups 2:100:2\\n' >/run/narrow.conf; "
+            "/usr/sbin/sshd -f /run/narrow.conf; "
+            "timeout 10 bash -c 'until [ -e /run/narrow.pid ]; do sleep 0.1; done'"
+        )
+        assert out.channel.recv_exit_status() == 0
+        others = [socket.create_connection((str(narrow.address), narrow.port), 10) for _ in range(2)]
+        for other in others:
+            assert other.recv(3) == b"SSH"  # and then they say nothing
+        with pytest.raises(DeviceUnreachable, match="srv-1"):
+            connect(narrow, secrets, timeout_s=1)
+        with ThreadPoolExecutor(1) as pool:
+            login = pool.submit(connect, narrow, secrets)
+            time.sleep(1)
+            assert not login.done()
+            for other in others:
+                other.close()
+            login.result().close()
+        first.exec_command("kill $(cat /run/narrow.pid)")[1].channel.recv_exit_status()
+    finally:
+        first.close()
 
 
 def test_a_wrong_host_key_and_a_wrong_key_are_refused(way: tuple[Access, OneSecret]) -> None:
