@@ -16,6 +16,7 @@ from .tools import Refused, mounts, must, replace_file, run
 from .units import daemon_reload
 
 FSTAB = Path("/etc/fstab")
+_UDEV = Path("/run/udev/control")
 _UMOUNT_S = 20
 
 # In a container systemd leaves disks of fstab alone, as it has no udev to wait for.
@@ -107,10 +108,12 @@ def _write_fstab(point: str, line: str | None) -> None:
 
 
 def _stable_name(label: str, name: str) -> str:
-    """By label where that leads to this disk; disks change their names between boots."""
-    found = run("findfs", f"LABEL={label}").out.strip()
-    same = found and Path(found).is_block_device() and Path(found).stat().st_rdev == Path("/dev", name).stat().st_rdev
-    return f"LABEL={label}" if same else f"/dev/{name}"
+    """By label where udev leads from it to this disk after each boot; disks change their names between boots."""
+    if _UDEV.exists():
+        run("udevadm", "settle", "--timeout=10", timeout_s=20)
+    link, device = Path("/dev/disk/by-label", label), Path("/dev", name)
+    same = link.is_block_device() and link.stat().st_rdev == device.stat().st_rdev
+    return f"LABEL={label}" if same else str(device)
 
 
 def _users_of(point: str) -> str:
