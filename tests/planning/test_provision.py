@@ -73,7 +73,7 @@ def test_many_servers_spread_over_racks_and_feeds() -> None:
 def test_a_need_never_starves_a_later_one() -> None:
     hall = small_hall(servers=0)
     hall.server("a-big", "r1", ("leaf1", "leaf1"), unit=1, memory_gib=64)
-    hall.server("b-small", "r1", ("leaf1", "leaf1"), unit=2, memory_gib=4)
+    hall.server("b-small", "r1", ("leaf1", "leaf1"), unit=2, memory_gib=4, powered=False)
     needs = (
         ServerNeed(roles=("web",), count=1, networks=(FRONT,), memory_gib=4),
         ServerNeed(roles=("storage",), count=1, networks=(BACK,), memory_gib=64),
@@ -91,26 +91,35 @@ def test_powered_servers_come_first_and_the_rest_is_told() -> None:
 
 
 def test_instances_of_one_customer_use_one_tree_of_trunks() -> None:
-    """Two ways lead to leaf4; both instances must use the same, or the front VLAN would run in a circle."""
+    """Three switches are joined in a triangle: if every instance took its own ways, the VLAN would run in a circle."""
     hall = HallBuilder()
-    for number in range(1, 5):
+    for number in (1, 2, 3):
         hall.rack(f"r{number}")
         hall.switch(f"leaf{number}", f"r{number}")
-    for one, other in ((1, 2), (1, 3), (2, 4), (3, 4)):
+    for one, other in ((1, 2), (1, 3), (2, 3)):
         hall.trunk(f"leaf{one}", f"leaf{other}")
-    for number in (2, 3, 4):
-        hall.server(f"s{number}", f"r{number}", (f"leaf{number}",) * 2)
-    hall.host("acme-host", "acme", "leaf1")
+    for unit in (1, 2):
+        for number in (1, 2):
+            hall.server(f"r{number}-s{unit}", f"r{number}", (f"leaf{number}",) * 2, unit=unit)
+    hall.host("acme-host", "acme", "leaf3")
     now, edges = snapshot(hall), set()
-    for number in range(3):
-        plan = plan_instance(request(f"acme-{number}"), COMPACT, now)
+    for name, count in (("wide", 2), ("narrow-1", 1), ("narrow-2", 1)):
+        plan = plan_instance(request(name), (COMPACT[0].model_copy(update={"count": count}),), now)
         now = keep(now, plan)
         for trunk in plan.trunks:
-            if trunk.change.vlan == 11:
-                end = now.far_end(trunk.switch, trunk.change.port)
-                assert end is not None
+            end = now.far_end(trunk.switch, trunk.change.port)
+            if trunk.change.vlan == 11 and end:
                 edges.add(tuple(sorted((trunk.switch, end[0]))))
-    assert edges == {("leaf1", "leaf2"), ("leaf1", "leaf3"), ("leaf2", "leaf4")}
+    assert edges == {("leaf1", "leaf3"), ("leaf2", "leaf3")}
+
+
+def test_racks_matter_more_than_feeds() -> None:
+    hall = small_hall(servers=0)
+    hall.server("r1-a", "r1", ("leaf1", "leaf1"), unit=1, feeds=("feed-a",))
+    hall.server("r1-b", "r1", ("leaf1", "leaf1"), unit=2, feeds=("feed-b",))
+    hall.server("r2-a", "r2", ("leaf2", "leaf2"), unit=1, feeds=("feed-a",))
+    plan = plan_instance(request(), (COMPACT[0].model_copy(update={"count": 2}),), snapshot(hall))
+    assert [s.server for s in plan.servers] == ["r1-a", "r2-a"]
 
 
 def test_a_vlan_that_passes_a_trunk_anyway_is_left_alone() -> None:
