@@ -41,7 +41,7 @@ class InventoryActivities:
         existing = self._existing(request)
         if existing is not None:
             return PlanResult(plan=existing.plan, exists=True)
-        plan = plan_instance(request, chosen.needs(request), self._inventory.snapshot(request.site))
+        plan = plan_instance(request, chosen.needs(request), self._inventory.snapshot())
         return PlanResult(
             plan=plan,
             stages=tuple(stage.name for stage in chosen.stages(plan)),

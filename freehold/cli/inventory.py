@@ -131,7 +131,7 @@ def holds(
     console.print_rows(
         ["instance", "kind", "what"],
         sorted((who, hold.kind.value, hold.key) for hold, who in found),
-        empty=f"{instance or 'Nobody'} holds nothing.",
+        empty=f"{instance} holds nothing." if instance else "Nothing is held.",
     )
     if found:
         counts = Counter(hold.kind.value for hold, _ in found)
