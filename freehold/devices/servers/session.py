@@ -117,14 +117,14 @@ class AgentSession:
         return message
 
     def _ended(self, channel: paramiko.Channel) -> Exception:
+        channel.status_event.wait(2)  # the exit code comes after the end of the output
         words = b""
         while channel.recv_stderr_ready():
             words += channel.recv_stderr(1 << 16)
-        code = channel.exit_status if channel.exit_status_ready() else -1
-        if code in (126, 127):
-            return CommandRejected(f"{self._access.device}: cannot run python3: {said(words.decode(errors='replace'))}")
         last = said(words.decode(errors="replace").strip().rpartition("\n")[2])
-        return DeviceUnreachable(f"{self._access.device}: the connection or our program there ended ({code}) {last}")
+        if channel.exit_status > 0 and last:
+            return CommandRejected(f"{self._access.device}: our program cannot run there: {last}")
+        return DeviceUnreachable(f"{self._access.device}: the connection or our program there ended")
 
 
 def _program() -> bytes:

@@ -220,3 +220,19 @@ def test_programs_answer_with_their_last_line(bench: Bench) -> None:
         with pytest.raises(CommandRejected, match=r"no end after 0.5 s"):
             server.run("import time; time.sleep(60)", {}, timeout_s=0.5)
         assert server.run(echo, {"p": ""})["n"] == 0
+
+
+def test_an_account_that_may_use_sudo_is_enough(bench: Bench) -> None:
+    bench.shell(
+        "useradd --create-home --shell /bin/bash op && cp -r /root/.ssh /home/op/ && chown -R op: /home/op/.ssh"
+    )
+    try:
+        access = bench.access.model_copy(update={"user": "op"})
+        with bench.devices.server(access) as server, pytest.raises(CommandRejected, match="cannot run there: sudo:"):
+            server.facts()
+        bench.shell("echo 'op ALL=(root) NOPASSWD: /usr/bin/python3' >/etc/sudoers.d/op")
+        with bench.devices.server(access) as server:
+            assert server.apply(WHOLE).changed
+            assert server.facts().serial == "SRV-0001"
+    finally:
+        bench.shell("rm -f /etc/sudoers.d/op; pkill -9 -u op; userdel --remove op 2>/dev/null")
