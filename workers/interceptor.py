@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -21,16 +23,23 @@ LONGEST_MESSAGE = 2000
 
 
 class Around(Interceptor):
+    def __init__(self, beat_s: float = BEAT_S) -> None:
+        self._beat_s = beat_s
+
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _AroundActivity(next)
+        return _AroundActivity(next, self._beat_s)
 
 
 class _AroundActivity(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, beat_s: float) -> None:
+        super().__init__(next)
+        self._beat_s = beat_s
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
         given = input.args[0] if input.args else None
         instance = getattr(given, "instance", None) or getattr(given, "switch", None)
-        beats = asyncio.create_task(_beat()) if info.heartbeat_timeout else None
+        beats = asyncio.create_task(_beat(input.fn, self._beat_s)) if info.heartbeat_timeout else None
         with bound(instance=instance, run=info.workflow_run_id, activity=info.activity_type):
             try:
                 return await super().execute_activity(input)
@@ -44,8 +53,15 @@ class _AroundActivity(ActivityInboundInterceptor):
                     beats.cancel()
 
 
-async def _beat() -> None:
-    """Tell the server that this worker lives, for activities that wait on a device in a thread."""
+async def _beat(fn: Callable[..., Any], every_s: float) -> None:
+    """Tell the server that this worker lives, for activities that wait on a device in a thread.
+
+    In an activity that runs in a thread `heartbeat` waits for the event loop, so it must not be called on it.
+    """
+    in_thread = not inspect.iscoroutinefunction(fn)
     while True:
-        activity.heartbeat()
-        await asyncio.sleep(BEAT_S)
+        if in_thread:
+            await asyncio.to_thread(activity.heartbeat)
+        else:
+            activity.heartbeat()
+        await asyncio.sleep(every_s)

@@ -6,9 +6,9 @@ import asyncio
 import signal
 
 import structlog
-from freehold.devices.real import RealDevices
 
 from freehold.authority import ensure_authority
+from freehold.devices.real import RealDevices
 from freehold.inventory import Inventory
 from freehold.logs import configure_logs
 from freehold.secrets import FileSecrets

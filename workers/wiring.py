@@ -21,6 +21,7 @@ from activities.switches import SwitchActivities
 from freehold.devices.base import Devices, Secrets
 from freehold.inventory import Inventory
 from freehold.models.policy import ApprovalPolicy
+from freehold.services import load_all
 from freehold.settings import Settings
 from workers.interceptor import Around
 from workflows.decommission_instance import DecommissionInstance
@@ -66,6 +67,8 @@ def activities(parts: Parts, client: Client) -> list[Callable[..., Any]]:
 
 def make_worker(client: Client, parts: Parts, **options: Any) -> Worker:
     """One worker for everything. Bad input fails a run at once instead of blocking it."""
+    load_all()
+    defaults: dict[str, Any] = {"interceptors": [Around()]}
     return Worker(
         client,
         task_queue=parts.settings.task_queue,
@@ -73,8 +76,7 @@ def make_worker(client: Client, parts: Parts, **options: Any) -> Worker:
         activities=activities(parts, client),
         activity_executor=ThreadPoolExecutor(THREADS, thread_name_prefix="activity"),
         max_concurrent_activities=THREADS,
-        interceptors=[Around()],
         workflow_failure_exception_types=[ValidationError],
         graceful_shutdown_timeout=timedelta(seconds=5),
-        **options,
+        **{**defaults, **options},
     )

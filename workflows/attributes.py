@@ -21,7 +21,9 @@ _BUSY = (StepState.RUNNING, StepState.WAITING, StepState.PARKED, StepState.UNDOI
 
 def show(view: ProcedureView) -> None:
     """Bring the attributes to what the view says; nothing is sent when they say so already."""
-    busy = next((s.name for s in view.steps if s.state in _BUSY), "")
+    has = workflow.info().typed_search_attributes
+    last = has.get(STEP) or ""
+    busy = next((s.name for s in view.steps if s.state in _BUSY), last if _is_ours(last, view) else "")
     wanted = {
         INSTANCE: view.instance,
         CUSTOMER: view.customer,
@@ -29,7 +31,6 @@ def show(view: ProcedureView) -> None:
         STEP: view.outcome or busy,
         WAITING_FOR: view.waiting.whom if view.waiting else "",
     }
-    has = workflow.info().typed_search_attributes
     updates = [
         key.value_set(value) if value else key.value_unset()
         for key, value in wanted.items()
@@ -37,3 +38,8 @@ def show(view: ProcedureView) -> None:
     ]
     if updates:
         workflow.upsert_search_attributes(updates)
+
+
+def _is_ours(step: str, view: ProcedureView) -> bool:
+    """Whether the attribute names a step of this run that is over; between two steps it stays, to save an event."""
+    return any(s.name == step and s.state is StepState.DONE for s in view.steps)

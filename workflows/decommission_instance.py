@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.work import DiskRef, PlanRef, PlanResult, ServerRef, StateInput
     from workflows import policies
     from workflows.records import approval_evidence, lease
-    from workflows.steps import Refused, Steps, Undone, to_the_end
+    from workflows.steps import Refused, Steps, Undone, needed, to_the_end
     from workflows.switch_changes import SwitchChanges
 
 call = workflow.execute_activity_method
@@ -30,14 +30,14 @@ class DecommissionInstance:
     """End an instance and destroy its data. There is no way back once the service is stopped."""
 
     @workflow.init
-    def __init__(self, request: DecommissionRequest) -> None:
-        self._request = request
+    def __init__(self, request: DecommissionRequest | None = None) -> None:
+        self._request = request = needed(request)
         self._ref = PlanRef(instance=request.instance)
         self.steps = Steps("DecommissionInstance", request.instance, "", "", request.requested_by)
         self._switches = SwitchChanges(self.steps.people)
 
     @workflow.run
-    async def run(self, request: DecommissionRequest) -> Outcome:
+    async def run(self, request: DecommissionRequest | None = None) -> Outcome:
         self.steps.expect(
             "plan", "approval", "stop scraping", "stop service", "close switch ports", "erase disks", "return to pool"
         )
@@ -45,20 +45,19 @@ class DecommissionInstance:
             return await self._decommission()
         except Undone as stop:
             await self.steps.undo()
-            self.steps.finish(stop.outcome)
+            await self.steps.finish(stop.outcome)
             if isinstance(stop, Refused):
                 raise ApplicationError(stop.reason, type=stop.type, non_retryable=True) from stop
             return self._outcome(stop.outcome, stop.reason)
         except (asyncio.CancelledError, FailureError) as error:
             if is_cancelled_exception(error):
                 await self.steps.undo()
-                self.steps.finish("cancelled")
+                await self.steps.finish("cancelled")
             raise
-        finally:
-            await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _decommission(self) -> Outcome:
-        await self.steps.do("plan", self._take_lease, undo=self._drop_lease, park=False)
+        if not self._request.dry_run:
+            await self.steps.do("plan", self._take_lease, undo=self._drop_lease, park=False)
         planned = await self.steps.do("plan", self._plan, park=False)
         plan = self.steps.plan = planned.plan
         self.steps.is_about(plan.request.customer, plan.request.site)
@@ -121,7 +120,7 @@ class DecommissionInstance:
 
     async def _end(self, outcome: str, reason: str = "") -> Outcome:
         await self._drop_lease()
-        self.steps.finish(outcome)
+        await self.steps.finish(outcome)
         return self._outcome(outcome, reason)
 
     def _outcome(self, outcome: str, reason: str = "") -> Outcome:

@@ -17,20 +17,23 @@ _RETRY = RetryPolicy(
     maximum_attempts=5,
 )
 
+BEAT = timedelta(seconds=15)
+"""The worker beats for every activity; silence of this length means that it is dead, and the work is done again."""
+
 QUICK: dict[str, Any] = {
     "start_to_close_timeout": timedelta(seconds=60),
+    "heartbeat_timeout": BEAT,
     "retry_policy": _RETRY,
 }
 """Inventory and secret store: seconds at most."""
 
 DEVICE: dict[str, Any] = {
     "start_to_close_timeout": timedelta(minutes=15),
-    "heartbeat_timeout": timedelta(seconds=20),
+    "heartbeat_timeout": BEAT,
     "retry_policy": _RETRY,
     "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 }
-"""A device works on it. The worker beats for us, so a dead worker is noticed after 20 s. A cancelled one is
-waited for, because undo must not begin beside it."""
+"""A device works on it. A cancelled one is waited for, because undo must not begin beside it."""
 
 LONG: dict[str, Any] = {**DEVICE, "start_to_close_timeout": timedelta(hours=12)}
 """Erasing disks and moving data."""

@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows import policies
     from workflows.records import approval_evidence, lease, undo_evidence
-    from workflows.steps import Refused, Steps, Undone, reason_and_type
+    from workflows.steps import Refused, Steps, Undone, needed, reason_and_type
     from workflows.switch_changes import SwitchChanges
 
 call = workflow.execute_activity_method
@@ -44,28 +44,26 @@ class ProvisionInstance:
     """Build a private instance from a request until its endpoint answers. One instance per name."""
 
     @workflow.init
-    def __init__(self, request: InstanceRequest) -> None:
-        self._request = request
+    def __init__(self, request: InstanceRequest | None = None) -> None:
+        self._request = request = needed(request)
         self._ref = PlanRef(instance=request.instance)
         self.steps = Steps("ProvisionInstance", request.instance, request.customer, request.site, request.requested_by)
         self._switches = SwitchChanges(self.steps.people)
 
     @workflow.run
-    async def run(self, request: InstanceRequest) -> Outcome:
+    async def run(self, request: InstanceRequest | None = None) -> Outcome:
         self.steps.expect("plan", "approval", "check cables", "configure switch ports")
         try:
             return await self._provision()
         except Undone as stop:
-            await self._undo(stop.outcome, stop.reason)
+            await self._undo(stop.outcome)
             if isinstance(stop, Refused):
                 raise ApplicationError(stop.reason, type=stop.type, non_retryable=True) from stop
             return self._outcome(stop.outcome, reason=stop.reason)
         except (asyncio.CancelledError, FailureError) as error:
             if is_cancelled_exception(error):
-                await self._undo("cancelled", "cancelled by its operator")
+                await self._undo("cancelled")
             raise
-        finally:
-            await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _provision(self) -> Outcome:
         planned = await self._plan()
@@ -95,7 +93,8 @@ class ProvisionInstance:
 
     async def _plan(self) -> PlanResult:
         """Lease, plan, reservation and a look at every device; nothing is touched."""
-        await self.steps.do("plan", self._take_lease, undo=self._drop_lease, park=False)
+        if not self._request.dry_run:
+            await self.steps.do("plan", self._take_lease, undo=self._drop_lease, park=False)
         planned = await self.steps.do("plan", self._place, undo=self._release, park=False)
         self.steps.expect("issue secrets", *planned.stages)
         self.steps.expect("scrape metrics", "prove service", "prove isolation", "activate")
@@ -213,13 +212,13 @@ class ProvisionInstance:
 
     async def _end(self, outcome: str, reason: str = "") -> Outcome:
         await self._drop_lease()
-        self.steps.finish(outcome)
+        await self.steps.finish(outcome)
         return self._outcome(outcome, reason)
 
-    async def _undo(self, outcome: str, reason: str) -> None:
+    async def _undo(self, outcome: str) -> None:
         """Take everything back in reverse order, and prove that devices are as before."""
         await self.steps.undo()
-        self.steps.finish(outcome)
+        await self.steps.finish(outcome)
 
     async def _release(self) -> None:
         """Prove that every device is as it was read, then give the reservation back."""

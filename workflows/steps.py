@@ -151,10 +151,12 @@ class Steps:
             self._undos.pop()
             self._set(undo.step, StepState.UNDONE)
 
-    def finish(self, outcome: str) -> None:
+    async def finish(self, outcome: str) -> None:
+        """Show how it ended, and let messages that are being answered come to their end."""
         self.outcome = outcome
         self._waiting = None
         self._show()
+        await workflow.wait_condition(workflow.all_handlers_finished)
 
     @property
     def approvals(self) -> tuple[Approve, ...]:
@@ -308,3 +310,14 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
         except asyncio.CancelledError:
             workflow.logger.warning("cancelled after the point of no return; going on to the end")
     return task.result()
+
+
+def needed(given: T | None) -> T:
+    """A procedure's input. Nothing at all (an empty start form) fails the run with a readable message."""
+    if given is None:
+        raise ApplicationError(
+            "the input is missing: give one JSON object, e.g. that of the completed example run of this type",
+            type="BadInput",
+            non_retryable=True,
+        )
+    return given

@@ -27,6 +27,7 @@ class SwitchSession:
         self._waiting = list(state.waiting)
         self._answers = {a.caller: a for a in state.answers}
         self._last_came_in = workflow.now()
+        self._batches = 0
 
     @workflow.run
     async def run(self, state: SessionState) -> None:
@@ -39,7 +40,8 @@ class SwitchSession:
             )
             results = await self._apply(batch)
             await asyncio.gather(*(self._answer(t, r) for t, r in zip(batch, results, strict=True)))
-            if workflow.info().is_continue_as_new_suggested():
+            self._batches += 1
+            if self._batches >= state.batches_per_run or workflow.info().is_continue_as_new_suggested():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 workflow.continue_as_new(self.state())
 

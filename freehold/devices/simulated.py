@@ -66,7 +66,7 @@ class SimulatedDevices:
         """The state of all devices that differ from new ones, to compare before and after."""
         with self._lock:
             rows = self._file.execute("SELECT name, state FROM device ORDER BY name").fetchall()
-        return {name: json.loads(state) for name, state in rows}
+        return {name: kept for name, state in rows if (kept := json.loads(state))}
 
 
 class SimulatedSwitch:

@@ -35,6 +35,7 @@ class SessionState(Model):
     sessions: int = Field(default=0, description="sessions opened with the switch so far")
     saves: int = 0
     changes: int = Field(default=0, description="tickets answered so far")
+    batches_per_run: int = Field(default=500, ge=1, description="sessions after which it continues as new")
 
 
 class BatchInput(Model):

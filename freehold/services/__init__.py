@@ -18,6 +18,12 @@ def _object_storage() -> Service:
 _SERVICES: dict[str, Callable[[], Service]] = {"object-storage": _object_storage}
 
 
+def load_all() -> None:
+    """Import every service now, in the calling thread. Workers do so in their main thread (see rings.py)."""
+    for name in _SERVICES:
+        service(name)
+
+
 @cache
 def service(name: str) -> Service:
     """The service of that name. Raises BadInput that names the ones there are."""

@@ -1,14 +1,18 @@
 """Swift's rings, planned in our own process: same devices, same bytes, on every machine.
 
-Swift's library imports eventlet, so it is imported inside functions: nobody who only asks pays for it.
+Swift's library imports eventlet, whose first import must happen in the main thread: in another one it breaks
+`threading`, and the process hangs at its end. So it stands at the top, and workers load their services at start.
 """
 
 from __future__ import annotations
 
 import tempfile
+import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+from swift.common.ring import RingBuilder
 
 _SEED = 1
 
@@ -35,10 +39,6 @@ class Ring:
 @lru_cache(maxsize=64)
 def new_ring(name: str, devices: tuple[RingDevice, ...], replicas: int, part_power: int) -> Ring:
     """A first ring over these devices; `name` tells its builder from others, e.g. `acme-1/object`."""
-    import uuid  # noqa: PLC0415
-
-    from swift.common.ring import RingBuilder  # noqa: PLC0415
-
     builder = RingBuilder(part_power, replicas, min_part_hours=0)
     for device in devices:
         builder.add_dev(

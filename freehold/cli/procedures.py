@@ -1,0 +1,151 @@
+"""Starting, watching and answering procedures, as every command does it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from rich.live import Live
+from rich.table import Table
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from freehold.cli import console
+from freehold.errors import BadInput, Conflict, NotFound, ProcedureFailed
+from freehold.models.procedure import Outcome, ProcedureView, StepState
+from freehold.models.request import Abort, Approve, DecommissionRequest, InstanceRequest, Reject, Retry
+from freehold.stack.client import connect, workflow_url
+
+POLL_S = 0.3
+COLOURS = {
+    StepState.PENDING: "dim",
+    StepState.RUNNING: "cyan",
+    StepState.WAITING: "bold yellow",
+    StepState.PARKED: "bold red",
+    StepState.DONE: "green",
+    StepState.SKIPPED: "dim",
+    StepState.UNDOING: "magenta",
+    StepState.UNDONE: "magenta",
+}
+
+
+async def client() -> Client:
+    return await connect(console.settings())
+
+
+async def start(temporal: Client, request: InstanceRequest | DecommissionRequest) -> WorkflowHandle[Any, Outcome]:
+    """Start a procedure, or join the one of that id that runs already with the same request."""
+    verb = "plan" if request.dry_run else "provision" if isinstance(request, InstanceRequest) else "decommission"
+    handle: WorkflowHandle[Any, Outcome] = await temporal.start_workflow(
+        "ProvisionInstance" if isinstance(request, InstanceRequest) else "DecommissionInstance",
+        request,
+        id=f"{verb}-{request.instance}",
+        task_queue=console.settings().task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        result_type=Outcome,
+        static_summary=f"{verb} {request.instance}",
+    )
+    plan = (await progress(handle)).plan
+    if plan is not None and isinstance(request, InstanceRequest) and plan.request != request:
+        raise Conflict(
+            f"{request.instance} is being provisioned already with another request "
+            f"(by {plan.request.requested_by}); see it with `freehold instance watch {request.instance}`."
+        )
+    return handle
+
+
+async def progress(handle: WorkflowHandle[Any, Any]) -> ProcedureView:
+    """Where a procedure stands. Raises NotFound, or ProcedureFailed when no worker answers."""
+    try:
+        view: ProcedureView = await handle.query("progress", result_type=ProcedureView)
+        return view
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise NotFound(f"There is no procedure {handle.id!r}; `freehold inbox` lists those that wait.") from error
+        raise ProcedureFailed(
+            f"{handle.id}: no worker tells where it stands ({error.message}); see `freehold status`."
+        ) from error
+
+
+async def views(handle: WorkflowHandle[Any, Any]) -> AsyncIterator[ProcedureView]:
+    """Where it stands, again and again until it has ended."""
+    while True:
+        view = await progress(handle)
+        yield view
+        described = await handle.describe()
+        if described.status is not WorkflowExecutionStatus.RUNNING:
+            yield await progress(handle)
+            return
+        await asyncio.sleep(POLL_S)
+
+
+async def follow(handle: WorkflowHandle[Any, Outcome], *, to_the_end: bool, quiet: bool) -> ProcedureView:
+    """Show the steps live until the procedure ends, or until it waits for a person."""
+    with Live(console=console.err, refresh_per_second=8, transient=False) as live:
+        async for view in views(handle):
+            if not quiet:
+                live.update(steps_table(view))
+            if view.waiting is not None and not to_the_end:
+                break
+    return view
+
+
+async def outcome(handle: WorkflowHandle[Any, Outcome]) -> Outcome:
+    """How it ended. Raises ProcedureFailed with the reason in words."""
+    try:
+        return await handle.result()
+    except WorkflowFailureError as error:
+        cause: BaseException | None = error.cause
+        while cause is not None and not isinstance(cause, ApplicationError):
+            cause = cause.__cause__
+        reason = cause.message if isinstance(cause, ApplicationError) else str(error.cause)
+        raise ProcedureFailed(f"{handle.id}: {reason}") from error
+
+
+async def answer(workflow_id: str, message: Approve | Reject | Retry | Abort) -> str:
+    """Send a message as an update; the procedure's refusal comes back at once. Raises BadInput with it."""
+    handle = (await client()).get_workflow_handle(workflow_id)
+    try:
+        note: str = await handle.execute_update(type(message).__name__.lower(), message, result_type=str)
+        return note
+    except WorkflowUpdateFailedError as error:
+        reason = error.cause.message if isinstance(error.cause, ApplicationError) else str(error.cause)
+        raise BadInput(f"{workflow_id}: {reason}") from error
+    except RPCError as error:
+        raise NotFound(f"{workflow_id}: no such procedure runs ({error.message}); see `freehold inbox`.") from error
+
+
+def steps_table(view: ProcedureView) -> Table:
+    table = Table(
+        title=f"{view.procedure} {view.instance}", title_justify="left", box=None, pad_edge=False, show_header=False
+    )
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_column(justify="right", style="dim")
+    table.add_column(style="dim", overflow="ellipsis", no_wrap=True)
+    for step in view.steps:
+        seconds = "" if step.seconds is None else f"{step.seconds:.1f} s"
+        colour = COLOURS[step.state]
+        table.add_row(step.name, f"[{colour}]{step.state}[/]", seconds, " ".join(step.note.split()))
+    return table
+
+
+def what_next(view: ProcedureView, workflow_id: str) -> list[str]:
+    """In words: whom it waits for, until when, and the exact commands."""
+    if view.waiting is None:
+        return []
+    until = f" until {view.waiting.until:%Y-%m-%d %H:%M} UTC" if view.waiting.until else ""
+    lines = [f"It waits for {view.waiting.whom}{until}: {view.waiting.reason}"]
+    lines += [f"  freehold --as YOUR-NAME {name} {workflow_id}" for name in view.waiting.messages]
+    if url := workflow_url(console.settings(), workflow_id):
+        lines.append(f"  or look at {url}")
+    return lines

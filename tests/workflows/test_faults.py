@@ -1,0 +1,211 @@
+"""A fault at every boundary: each activity fails for good, or its worker dies between the effect and the answer.
+
+The end is always one of two: as if nothing had happened to it, or as before it began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from freehold.settings import load_settings
+from tests.conftest import TemporalServer
+from tests.workflows.rig import ROOT, Rig, end_all, make_hall, make_parts, running_rig, until_waiting, view
+
+# In the order of the procedure. `make_plan` and what comes before it touch nothing and refuse instead of parking.
+PARKING = (
+    "preview_switch",
+    "preview_server",
+    "verify_cables",
+    "hand_in",
+    "apply_changes",
+    "issue_secrets",
+    "apply_stage",
+    "watch",
+    "probe",
+    "set_state",
+)
+UNDOING = ("undo_plan", "withdraw_secrets", "remove", "erase_if_ours", "unwatch", "check_as_before", "release")
+
+
+class Fails(Interceptor):
+    """Lets the named activity fail for good so often, after its effect."""
+
+    def __init__(self, **times: int) -> None:
+        self.times = times
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        fails = self
+
+        class Inbound(ActivityInboundInterceptor):
+            async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+                result = await super().execute_activity(input)
+                name = input.fn.__name__
+                if fails.times.get(name, 0) > 0:
+                    fails.times[name] -= 1
+                    raise ApplicationError(f"{name} was made to fail", type="MadeToFail", non_retryable=True)
+                return result
+
+        return Inbound(next)
+
+
+@pytest.mark.parametrize("activity", PARKING)
+async def test_a_failed_step_parks_and_retry_goes_on(client: Client, tmp_path: Path, activity: str) -> None:
+    async with running_rig(client, tmp_path, worker={"interceptors": [*around(), Fails(**{activity: 1})]}) as rig:
+        handle = await rig.provision()
+        waits = await _approve_and_wait_for_park(handle)
+        assert waits.waiting is not None and "made to fail" in waits.waiting.reason
+        await handle.execute_update("retry", {"operator": "olivia"})
+        if (await _next_wait(handle)) == "approval":
+            await handle.execute_update("approve", {"operator": "amir"})
+        assert (await handle.result()).outcome == "active"
+
+
+@pytest.mark.parametrize("activity", PARKING)
+async def test_abort_at_each_step_restores_everything(client: Client, tmp_path: Path, activity: str) -> None:
+    async with running_rig(client, tmp_path, worker={"interceptors": [*around(), Fails(**{activity: 1})]}) as rig:
+        before = rig.everything()
+        handle = await rig.provision()
+        await _approve_and_wait_for_park(handle)
+        await handle.execute_update("abort", {"operator": "olivia"})
+        assert (await handle.result()).outcome == "aborted"
+        assert rig.everything() == before
+
+
+async def test_a_failing_undo_parks_and_goes_on_at_retry(client: Client, tmp_path: Path) -> None:
+    fails = Fails(set_state=1, **dict.fromkeys(UNDOING, 1))
+    async with running_rig(client, tmp_path, worker={"interceptors": [*around(), fails]}) as rig:
+        before = rig.everything()
+        handle = await rig.provision()
+        await _approve_and_wait_for_park(handle)
+        await handle.execute_update("abort", {"operator": "olivia"})
+        while await _next_wait(handle) == "retry":
+            await handle.execute_update("retry", {"operator": "olivia"})
+        assert (await handle.result()).outcome == "aborted"
+        assert not any(fails.times.values()), "every undo was made to fail once"
+        assert rig.everything() == before
+
+
+async def test_abort_in_the_middle_of_a_long_step(client: Client, tmp_path: Path) -> None:
+    class Slow(Interceptor):
+        started = asyncio.Event()
+
+        def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+            class Inbound(ActivityInboundInterceptor):
+                async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+                    result = await super().execute_activity(input)
+                    if input.fn.__name__ == "apply_stage":
+                        Slow.started.set()
+                        await asyncio.sleep(60)
+                    return result
+
+            return Inbound(next)
+
+    async with running_rig(client, tmp_path, worker={"interceptors": [*around(), Slow()]}) as rig:
+        before = rig.everything()
+        handle = await rig.provision()
+        await until_waiting(handle)
+        await handle.execute_update("approve", {"operator": "amir"})
+        await asyncio.wait_for(Slow.started.wait(), 20)
+        await handle.execute_update("abort", {"operator": "olivia"})
+        async with asyncio.timeout(40):
+            assert (await handle.result()).outcome == "aborted"
+        assert rig.everything() == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_the_worker_killed_in_every_activity(temporal: TemporalServer, client: Client, tmp_path: Path) -> None:
+    """SIGKILL once between the effect and the answer of every activity of both procedures."""
+    undisturbed = await _uninterrupted(client, tmp_path / "undisturbed")
+    home = tmp_path / "killed"
+    settings = load_settings(
+        home=home, task_queue=f"rig-{tmp_path.name}", temporal_port=temporal.settings.temporal_port
+    )
+    hall = make_hall()
+    parts = make_parts(home, hall, settings)
+    parts.inventory.import_hall(hall, {d.name: "ssh-ed25519 AAAA" for d in hall.devices})
+    rig = Rig(client, parts, parts.devices, hall)  # type: ignore[arg-type]
+    before = rig.everything()
+    keeper = asyncio.create_task(_keep_worker_alive(settings.environment(), home))
+    try:
+        handle = await rig.provision()
+        assert (await rig.approved(handle)).outcome == "active"
+        assert _ends(rig) == undisturbed
+        assert (await rig.approved(await rig.decommission())).outcome == "gone"
+        assert rig.everything() == before
+    finally:
+        keeper.cancel()
+        deaths = await asyncio.gather(keeper, return_exceptions=True)
+        await end_all(client, settings.task_queue)
+    killed = {path.name for path in (home / "killed").iterdir()}
+    assert {*PARKING, "take_lease", "make_plan", "reserve", "keep_plan", "keep_evidence", "erase", "retire"} <= killed
+    assert deaths
+
+
+def around() -> list[Interceptor]:
+    from workers.interceptor import Around
+
+    return [Around()]
+
+
+async def _approve_and_wait_for_park(handle: Any) -> Any:
+    if await _next_wait(handle) == "approval":
+        await handle.execute_update("approve", {"operator": "amir"})
+    return await until_waiting(handle, "retry")
+
+
+async def _next_wait(handle: Any) -> str:
+    """What it waits for next; empty when it has ended."""
+    async with asyncio.timeout(60):
+        while True:
+            seen = await view(handle)
+            if seen.waiting is not None:
+                return seen.waiting.kind
+            if seen.outcome:
+                return ""
+            await asyncio.sleep(0.05)
+
+
+def _ends(rig: Rig) -> tuple[Any, ...]:
+    """The end state, without what names a run."""
+    return rig.devices.everything(), rig.parts.secrets.names("instances/"), rig.inventory.holds("acme-1")
+
+
+async def _uninterrupted(client: Client, home: Path) -> tuple[Any, ...]:
+    async with running_rig(client, home) as rig:
+        assert (await rig.approved(await rig.provision())).outcome == "active"
+        return _ends(rig)
+
+
+async def _keep_worker_alive(environment: dict[str, str], home: Path) -> None:
+    """Start the worker again each time it dies; bounded, and none outlives the test."""
+    for _ in range(60):
+        worker = await asyncio.create_subprocess_exec(
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "--",
+            sys.executable,
+            "-m",
+            "tests.workflows.killed_worker",
+            str(home),
+            cwd=ROOT,
+            env={**os.environ, **environment},
+        )
+        try:
+            assert await worker.wait() == -signal.SIGKILL
+        except BaseException:
+            if worker.returncode is None:
+                worker.kill()
+                await worker.wait()
+            raise
