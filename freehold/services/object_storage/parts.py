@@ -52,9 +52,10 @@ def network_unit(nic: str) -> str:
     return f"freehold-network@{nic}.service"
 
 
-def drop_in(unit: str, after: tuple[str, ...] = (), mounts: tuple[str, ...] = ()) -> File:
-    """Makes a packaged unit wait for what it needs at boot, and come back when it dies."""
-    return text(f"{UNITS}/{unit}.d/freehold.conf", "base/drop-in.conf.j2", after=after, mounts=mounts)
+def drop_in(unit: str, after: tuple[str, ...] = (), mounts: tuple[str, ...] = (), command: str = "") -> File:
+    """Makes a packaged unit wait for what it needs at boot, come back when it dies, and run `command` if given."""
+    path = f"{UNITS}/{unit}.d/freehold.conf"
+    return text(path, "base/drop-in.conf.j2", after=after, mounts=mounts, command=command)
 
 
 def served(unit: str, *read: File, ready: tuple[str, ...] = (), reload_on: tuple[str, ...] = ()) -> Unit:

@@ -15,7 +15,9 @@ from freehold.services.object_storage.parts import Part, answers, drop_in, netwo
 _FOLDER = "object_storage"
 _PYTHON = "/usr/local/lib/python3.13"
 _MARIADB_OBJECTS = f"{_PYTHON}/dist-packages/freehold_mariadb_objects"
-_OBJECT_CONF = "/etc/swift/object-server.conf"
+# Beside Debian's samples, which stay as they are: upgrades ask nothing, and undo has nothing to restore.
+_CONF = "/etc/swift/freehold"
+_OBJECT_CONF = f"{_CONF}/object-server.conf"
 # Where a middleware is not called in the pipeline as in Swift's list of plug-ins.
 _EGGS = {"cache": "memcache"}
 
@@ -30,10 +32,10 @@ def _swift_conf(layout: Layout) -> File:
 def rings(layout: Layout) -> Part:
     """Servers read rings again by themselves, so no unit is restarted for them."""
     rings = tuple(
-        File(path=f"/etc/swift/{name}.ring.gz", content=base64.b64encode(ring.ring).decode(), base64=True)
+        File(path=f"/etc/swift/{name}.ring.gz", content=_encoded(ring.ring), base64=True)
         for name, ring in layout.rings.items()
     )
-    return Part(files=(_swift_conf(layout), *rings), purge=("/var/cache/swift",))
+    return Part(directories=(Directory(path=_CONF),), files=(_swift_conf(layout), *rings), purge=("/var/cache/swift",))
 
 
 def mariadb(layout: Layout) -> Part:
@@ -64,7 +66,7 @@ def databases(layout: Layout, server: PlannedServer) -> Part:
     files, units = [], []
     for kind in ("account", "container"):
         config = _server_conf(layout, server, kind)
-        waits = _waits(server, f"swift-{kind}.service")
+        waits = _waits(server, f"swift-{kind}.service", command=f"/usr/bin/swift-{kind}-server {config.path}")
         ready = answers(f"http://{layout.back_address(server)}:{getattr(layout.blueprint.ports, kind)}/healthcheck")
         files += [config, waits]
         units.append(served(f"swift-{kind}.service", _swift_conf(layout), config, waits, ready=ready))
@@ -75,7 +77,7 @@ def objects(layout: Layout, server: PlannedServer) -> Part:
     """The object server, on MariaDB or on disks."""
     config = _server_conf(layout, server, "object", port=layout.object_port, objects=layout.tier.objects.value)
     after = ("mariadb.service",) if layout.tier.objects is Objects.MARIADB else ()
-    waits = _waits(server, "swift-object.service", *after)
+    waits = _waits(server, "swift-object.service", *after, command=f"/usr/bin/swift-object-server {config.path}")
     program = _program() if layout.tier.objects is Objects.MARIADB else ()
     ready = answers(f"http://{layout.back_address(server)}:{layout.object_port}/healthcheck")
     return Part(
@@ -94,7 +96,7 @@ def updates(layout: Layout) -> Part:
     every, swift = layout.blueprint.intervals, ("swift-account.service", "swift-container.service")
     commands = (
         f"/usr/bin/swift-object-updater {_OBJECT_CONF} once",
-        "/usr/bin/swift-container-updater /etc/swift/container-server.conf once",
+        f"/usr/bin/swift-container-updater {_CONF}/container-server.conf once",
     )
     parts = [periodic("freehold-updates", "late updates of listings and totals", commands, every.updates, after=swift)]
     if layout.tier.objects is Objects.MARIADB:
@@ -132,12 +134,13 @@ def memcached(layout: Layout) -> Part:
 
 def proxy(layout: Layout) -> Part:
     config = text(
-        "/etc/swift/proxy-server.conf", f"{_FOLDER}/web/proxy-server.conf.j2", mode=0o640, group="swift",
+        f"{_CONF}/proxy-server.conf", f"{_FOLDER}/web/proxy-server.conf.j2", mode=0o640, group="swift",
         middleware=layout.blueprint.middleware(layout.plan.request.features), eggs=_EGGS,
         ports=layout.blueprint.ports, region=layout.blueprint.region, replicas=layout.tier.replicas,
         customer=layout.customer, secret_key=layout.secret("s3-key"),
     )  # fmt: skip
-    waits = drop_in("swift-proxy.service", after=("memcached.service",))
+    command = f"/usr/bin/swift-proxy-server {config.path}"
+    waits = drop_in("swift-proxy.service", after=("memcached.service",), command=command)
     ready = answers(f"http://127.0.0.1:{layout.blueprint.ports.proxy}/info")
     return Part(
         packages=("swift-proxy", "curl"),
@@ -148,22 +151,30 @@ def proxy(layout: Layout) -> Part:
 
 def _server_conf(layout: Layout, server: PlannedServer, kind: str, **given: Any) -> File:
     return text(
-        f"/etc/swift/{kind}-server.conf", f"{_FOLDER}/storage/{kind}-server.conf.j2",
+        f"{_CONF}/{kind}-server.conf", f"{_FOLDER}/storage/{kind}-server.conf.j2",
         back_address=layout.back_address(server), devices=NODE, ports=layout.blueprint.ports, **given,
     )  # fmt: skip
 
 
-def _waits(server: PlannedServer, unit: str, *after: str) -> File:
+def _waits(server: PlannedServer, unit: str, *after: str, command: str = "") -> File:
     back = server.nic(NetworkPurpose.BACK)
     network = (network_unit(back.nic),) if back else ()
-    return drop_in(unit, after=(*network, *after), mounts=tuple(f"{NODE}/{device}" for device in devices(server)))
+    mounts = tuple(f"{NODE}/{device}" for device in devices(server))
+    return drop_in(unit, after=(*network, *after), mounts=mounts, command=command)
 
 
 def _program() -> tuple[File, ...]:
-    """The object server for MariaDB, as files of a Python package."""
+    """The object server for MariaDB, a Python package. As bytes: a plan shows that it comes, not its source."""
     folder = resources.files("freehold.services.object_storage.mariadb_objects")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".py"))
-    return tuple(File(path=f"{_MARIADB_OBJECTS}/{name}", content=_packaged(name)) for name in names)
+    return tuple(
+        File(path=f"{_MARIADB_OBJECTS}/{name}", content=_encoded(_packaged(name).encode()), base64=True)
+        for name in names
+    )
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def _packaged(name: str) -> str:

@@ -100,13 +100,24 @@ def test_the_customer_cannot_get_behind_the_endpoint(bench: Bench) -> None:
     management = bench.lab.hall.device(SERVER).management.address
     for target, port in ((back, 6201), (management, 22)):
         for way in (f"via {endpoint}", "dev eth1"):
-            code, said = shell(
-                bench,
-                CUSTOMER_HOST,
-                f"ip route replace {target}/32 {way} && timeout 4 nc -z -w 3 {target} {port}; code=$?; "
-                f"ip route delete {target}/32; exit $code",
+            command = (
+                f"set -e; ip route replace {target}/32 {way}; trap 'ip route delete {target}/32' EXIT; "
+                f"if timeout 4 nc -z -w 3 {target} {port}; then echo answered; else echo silent; fi"
             )
-            assert code != 0, f"{target}:{port} answered {way}: {said}"
+            code, said = shell(bench, CUSTOMER_HOST, command)
+            assert (code, said.splitlines()[-1]) == (0, "silent"), f"{target}:{port} {way}: {said}"
+
+
+def test_a_second_open_port_fails_the_customers_probe(bench: Bench) -> None:
+    code, said = shell(bench, SERVER, "nft insert rule inet freehold input tcp dport 22 accept")
+    assert code == 0, said
+    try:
+        seen = bench.observe(bench.customer_probe())
+    finally:
+        code, said = shell(bench, SERVER, "systemctl reload freehold-firewall.service")
+    assert code == 0, said
+    assert not seen["ok"]
+    assert seen["open_ports"] == [22, 443]
 
 
 def test_figures_are_there_to_be_scraped(bench: Bench) -> None:
