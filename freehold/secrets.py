@@ -169,16 +169,35 @@ def replace(path: Path, content: bytes) -> None:
         raise
 
 
+class Foreseen:
+    """Secrets as they will be: one that is not made yet reads as its own token. For looking ahead only."""
+
+    def __init__(self, secrets: Readable) -> None:
+        self._secrets = secrets
+
+    def get(self, name: str) -> str:
+        try:
+            return self._secrets.get(name)
+        except SecretMissing:
+            return secret_token(name)
+
+
 def resolve(text: str, secrets: Readable) -> str:
     """The text with every secret token replaced by its secret. Raises SecretMissing."""
     return SECRET_TOKEN.sub(lambda token: secrets.get(token[1]), text)
 
 
 def redact(text: str, secrets: Readable, names: Collection[str], *, lines: bool = False) -> str:
-    """The text with the values of these secrets replaced by their tokens; with `lines`, single lines of them too."""
+    """The text with the values of these secrets replaced by their tokens; with `lines`, single lines of them too.
+
+    A secret that does not exist (any more) is passed over.
+    """
     hidden: dict[str, str] = {}
     for name in sorted(names):
-        value = secrets.get(name)
+        try:
+            value = secrets.get(name)
+        except SecretMissing:
+            continue
         hidden.setdefault(value, secret_token(name))
         if lines and "\n" in value:
             for line in value.splitlines():

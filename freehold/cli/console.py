@@ -36,6 +36,10 @@ def configure(*, debug: bool, **overrides: Any) -> None:
     configure_logs(LogLevel.debug if debug else LogLevel.warning)
 
 
+def debugging() -> bool:
+    return _shown["trace"]
+
+
 def settings() -> Settings:
     return load_settings(**_given)
 

@@ -45,7 +45,7 @@ def check(*, raise_limits: bool = False) -> list[Finding]:
     findings = [Finding(what="root", why="namespaces, mounts, loop devices", ok=root, do="run it with sudo")]
     for program, package in PROGRAMS.items():
         found = shutil.which(program) is not None
-        do = f"run scripts/setup-lab as root, or install the Debian package {package}"
+        do = f"run scripts/setup as root, or install the Debian package {package}"
         findings.append(Finding(what=program, why="program", ok=found, do=do))
     findings.append(_inotify(raise_it=raise_limits and root))
     findings.append(_space())

@@ -17,7 +17,7 @@ def run(*command: str, stdin: str | None = None, check: bool = True, timeout_s: 
     try:
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False)
     except FileNotFoundError as error:
-        raise LabError(f"{command[0]} is not installed; run scripts/setup-lab as root") from error
+        raise LabError(f"{command[0]} is not installed; run scripts/setup as root") from error
     except subprocess.TimeoutExpired as error:
         raise LabError(f"`{' '.join(command)}` gave no answer in {timeout_s:.0f} s") from error
     if check and done.returncode:

@@ -27,7 +27,7 @@ def test_check_names_a_missing_program_and_what_to_do(tmp_path: Path) -> None:
     assert done.returncode == 1
     findings = {f["what"]: f for f in json.loads(done.stdout)}
     assert not findings["debootstrap"]["ok"]
-    assert "scripts/setup-lab" in findings["debootstrap"]["do"]
+    assert "scripts/setup" in findings["debootstrap"]["do"]
 
 
 def test_check_names_a_kernel_feature_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

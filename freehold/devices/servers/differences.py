@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from freehold.errors import BadInput, CommandRejected, SecretMissing
+from freehold.errors import BadInput, CommandRejected
 from freehold.models.server import (
     SECRET_TOKEN,
     Directory,
@@ -173,10 +173,7 @@ def _shown_before(wanted: File, old: bytes, now: Seen, seen: Seen, secrets: Read
     if ours is None:
         return text.splitlines() if now["mode"] & _OTHERS_READ else hidden
     names = {*ours, *wanted.secrets}
-    try:
-        shown = redact(text, secrets, names)
-    except SecretMissing:
-        return hidden
+    shown = redact(text, secrets, names)
     # A secret that should be in there and is not found was changed: its former value would show.
     return shown.splitlines() if all(secret_token(name) in shown for name in ours) else hidden
 

@@ -20,7 +20,7 @@ from freehold.models.base import content_hash
 from freehold.models.network import Neighbour
 from freehold.models.plan import DeviceDiff
 from freehold.models.server import SECRET_TOKEN, EraseRecord, ServerFacts, ServerIntent, ServerResult, ServerSnapshot
-from freehold.secrets import redact, resolve
+from freehold.secrets import Foreseen, redact, resolve
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class SshServer:
     def preview(self, intent: ServerIntent) -> DeviceDiff:
         self._check(intent)
         seen = self._read(intent, silent)
-        changes = find_changes(intent, seen, self._secrets)
+        changes = find_changes(intent, seen, Foreseen(self._secrets))
         return DeviceDiff(device=self._access.device, before=content_hash(seen), diff=diff_text(changes))
 
     def apply(self, intent: ServerIntent, beat: Beat = silent) -> ServerResult:

@@ -1,0 +1,232 @@
+"""`freehold demo`: the main job from nothing to an endpoint that answers, in a lab on this computer."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Network
+from shutil import rmtree
+from typing import Annotated
+
+import typer
+
+from freehold.cli import console, procedures
+from freehold.cli.console import JsonOption
+from freehold.cli.lab import DEFAULT_HALL
+from freehold.errors import ProcedureFailed
+from freehold.inventory import Inventory
+from freehold.lab import Lab, fleet
+from freehold.lab.check import check
+from freehold.lab.commands import LabError
+from freehold.lab.halls import rebase
+from freehold.lab.image import base_image
+from freehold.lab.progress import watched
+from freehold.models.base import Model
+from freehold.models.hall import load_hall
+from freehold.models.instance import EvidenceKind
+from freehold.models.procedure import ProcedureView
+from freehold.models.request import Approve, InstanceRequest
+from freehold.secrets import FileSecrets
+from freehold.settings import LOOPBACK, Settings, load_settings
+from freehold.stack import control
+
+app = typer.Typer()
+
+LAB = "demo"
+MANAGEMENT = IPv4Network("198.18.128.0/24")
+"""Beside the default lab's network, so that the demo disturbs no lab that stands already."""
+
+INSTANCE, CUSTOMER, SITE = "acme-1", "acme", "north"
+REQUESTER, APPROVER = "olivia", "amir"
+
+
+class Took(Model):
+    name: str
+    seconds: float
+
+
+class DemoResult(Model):
+    """What the demo ends with. The last two are what was observed on the customers' own hosts."""
+
+    endpoint: str
+    customer_ok: bool
+    stranger_refused: bool
+    steps: tuple[Took, ...]
+    seconds: float
+
+
+class Clock:
+    """Says what happens and how long each step took."""
+
+    def __init__(self) -> None:
+        self.steps: list[Took] = []
+        self._began = time.monotonic()
+
+    @contextmanager
+    def step(self, name: str, why: str) -> Iterator[None]:
+        console.err.print(f"[bold cyan]→[/] [bold]{name}[/]: {why}")
+        began = time.monotonic()
+        yield
+        self.steps.append(Took(name=name, seconds=round(time.monotonic() - began, 2)))
+        console.err.print(f"  [dim]{self.steps[-1].seconds:.1f} s[/]")
+
+    def add(self, name: str, seconds: float) -> None:
+        self.steps.append(Took(name=name, seconds=round(seconds, 2)))
+
+    @property
+    def seconds(self) -> float:
+        return round(time.monotonic() - self._began, 2)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the lab and the stack running to play with.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Bring up a small data centre, provision one private S3 endpoint in it, prove it, and clean up."""
+    clock, settings = Clock(), _own_settings()
+    try:
+        _clean(settings)
+        result = _demo(settings, clock)
+    finally:
+        if keep:
+            _say_how_to_go_on(settings)
+        else:
+            with clock.step("clean up", "the stack and the lab go, nothing stays"):
+                left = _clean(settings)
+    if not keep and left:
+        raise LabError(f"the lab left behind: {', '.join(left)}")
+    result = result.model_copy(update={"steps": tuple(clock.steps), "seconds": clock.seconds})
+    console.show(result, json)
+    if not json:
+        _print(result)
+    if not (result.customer_ok and result.stranger_refused):
+        raise typer.Exit(1)
+
+
+def _demo(settings: Settings, clock: Clock) -> DemoResult:
+    with clock.step("check", "what this computer needs to carry a data centre"):
+        missing = [finding for finding in check(raise_limits=True) if not finding.ok]
+        if missing:
+            raise LabError(f"{missing[0].what}: {missing[0].do}; `freehold lab check` shows all")
+    with clock.step("base image", "Debian 13 with the packages of all roles, built once and cached"):
+        base_image()
+    lab = Lab(rebase(load_hall(DEFAULT_HALL), MANAGEMENT), LAB)
+    what = "two racks, two leaf switches, servers and two customers' hosts boot"
+    with clock.step("lab", what), watched(console.err) as progress:
+        lab.up(progress=progress)
+    with clock.step("inventory", "import what the hall's installers handed over: devices, cables, host keys"):
+        settings.home.mkdir(parents=True, exist_ok=True)
+        inventory = Inventory(settings.database_url)
+        inventory.import_bundle(lab.handover, FileSecrets(settings.secrets_file))
+        inventory.close()
+    with clock.step("stack", "Temporal, Prometheus and the workers start"):
+        control.up(settings, console.say)
+    began = time.monotonic()
+    view = _provision(settings)
+    clock.add(f"provision {INSTANCE}", time.monotonic() - began)
+    for step in view.steps:
+        clock.add(f"provision: {step.name}", step.seconds or 0.0)
+    return _observed(settings, view)
+
+
+def _provision(settings: Settings) -> ProcedureView:
+    """As two people would: one asks, another approves after reading the plan."""
+    console.err.print(
+        f"[bold cyan]→[/] [bold]provision[/]: {REQUESTER} asks for {INSTANCE}, {APPROVER} approves the plan"
+    )
+    request = InstanceRequest(instance=INSTANCE, customer=CUSTOMER, site=SITE, requested_by=REQUESTER)
+
+    async def work() -> ProcedureView:
+        handle = await procedures.start(await procedures.client(), request)
+        waiting = await procedures.follow(handle, to_the_end=False, quiet=not console.err.is_terminal)
+        if waiting.waiting is None or waiting.waiting.kind != "approval":
+            raise ProcedureFailed(f"{handle.id} did not ask for an approval: {_why(waiting)}")
+        message = Approve(operator=APPROVER, plan_hash=waiting.plan_hash, comment="read the plan")
+        await procedures.answer(handle.id, message)
+        ended = await procedures.follow(handle, to_the_end=False, quiet=not console.err.is_terminal)
+        if ended.outcome != "active":
+            raise ProcedureFailed(f"{handle.id} is not active: {_why(ended)}")
+        return ended
+
+    with _as(settings):
+        return console.run_async(work())
+
+
+def _observed(settings: Settings, view: ProcedureView) -> DemoResult:
+    inventory = Inventory(settings.database_url)
+    try:
+        evidence = inventory.evidence(INSTANCE)
+        endpoint = inventory.instance(INSTANCE).endpoint_url
+    finally:
+        inventory.close()
+    served = [e.holds for e in evidence if e.kind is EvidenceKind.SERVICE]
+    refused = [e.holds for e in evidence if e.kind is EvidenceKind.ISOLATION]
+    return DemoResult(
+        endpoint=endpoint,
+        customer_ok=bool(served) and all(served),
+        stranger_refused=bool(refused) and all(refused),
+        steps=(),
+        seconds=0,
+    )
+
+
+def _own_settings() -> Settings:
+    """A home of the demo's own below the usual one; ports that are taken are replaced by free ones."""
+    usual = console.settings()
+    free = {name: port if _is_free(port) else _any_free() for name, port in usual.ports().items()}
+    return load_settings(home=usual.home / "demo", database_url="", instance_scrape_interval_s=5, **free)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((LOOPBACK, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _any_free() -> int:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _as(settings: Settings) -> Iterator[None]:
+    """Let the shared commands work with the demo's settings."""
+    console.configure(
+        debug=console.debugging(), home=settings.home, database_url=settings.database_url, **settings.ports()
+    )
+    yield
+
+
+def _clean(settings: Settings) -> list[str]:
+    """No stack, no lab, no files of an earlier or of this demo; returns what could not be removed."""
+    control.down(settings, lambda _: None)
+    left = fleet.take_down_named(LAB)
+    rmtree(settings.home, ignore_errors=True)
+    return left
+
+
+def _why(view: ProcedureView) -> str:
+    return view.waiting.reason if view.waiting else view.outcome or "it ended in silence"
+
+
+def _say_how_to_go_on(settings: Settings) -> None:
+    ports = " ".join(f"FREEHOLD_{name.upper()}={port}" for name, port in settings.ports().items())
+    console.say(f"It keeps running. To look around:\n  export FREEHOLD_HOME={settings.home} {ports}")
+    console.say("  freehold instance show acme-1; freehold evidence acme-1; freehold lab status --name demo")
+    console.say("and when you are done:\n  freehold down; freehold lab down --name demo")
+
+
+def _print(result: DemoResult) -> None:
+    console.print_rows(["step", "seconds"], [(s.name, f"{s.seconds:.1f}") for s in result.steps], empty="")
+    told = "[green]yes[/]" if result.customer_ok else "[red]NO[/]"
+    refused = "[green]refused on every port[/]" if result.stranger_refused else "[red]NOT REFUSED[/]"
+    console.out.print(f"\nendpoint          [bold]{result.endpoint}[/]")
+    console.out.print(f"customer's round trip over S3: {told}")
+    console.out.print(f"another customer's host: {refused}")
+    console.out.print(f"All of it took {result.seconds:.0f} s.")
