@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from freehold.errors import CommandRejected
 from freehold.lab import PowerAction
 from freehold.models.server import ServerSnapshot
 from tests.services.object_storage.conftest import CUSTOMER_HOST, SERVER, STRANGER_HOST, Bench
@@ -83,6 +84,24 @@ def test_the_stranger_reaches_nothing(bench: Bench) -> None:
         assert seen[how]["tried"]["ports of the endpoint"] == 65535
     _, addresses = shell(bench, STRANGER_HOST, "ip -4 address show")
     assert bench.stranger_probe().given["temporary"] not in addresses
+
+
+def test_a_killed_probe_leaves_no_address(bench: Bench) -> None:
+    """The kernel ends the life of the borrowed address, here made shorter."""
+    probe = bench.stranger_probe()
+    script = probe.script
+    for old, new in (
+        ("_ADDRESS_LIFE_S = 60", "_ADDRESS_LIFE_S = 3"),
+        ('seen["from_inside_address"] = attempt(given)', "import os; os.kill(os.getpid(), 9)"),
+    ):
+        assert script.count(old) == 1
+        script = script.replace(old, new)
+    with bench.session(STRANGER_HOST) as host, pytest.raises(CommandRejected):
+        host.run(script, probe.given, 60)
+    time.sleep(4)
+    _, addresses = shell(bench, STRANGER_HOST, "ip -4 address show")
+    assert probe.given["temporary"] not in addresses
+    assert bench.address(STRANGER_HOST) in addresses
 
 
 def test_a_host_that_reaches_the_endpoint_fails_the_strangers_probe(bench: Bench) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from ipaddress import ip_interface
 from itertools import pairwise
 from pathlib import Path
 
@@ -93,6 +94,14 @@ def test_probes_carry_no_secret(storage: Service, plan: Plan) -> None:
         assert "@@secret:" not in probe.script
     assert storage.customer_probe(plan, "acme-host", "").given["secret_access_key"].startswith("@@secret:")
     assert not any("@@secret:" in str(value) for value in storage.stranger_probe(plan, "b", "").given.values())
+
+
+def test_a_stranger_borrows_no_address_that_is_taken(storage: Service, plan: Plan) -> None:
+    given = storage.stranger_probe(plan, "beta-host", "198.18.65.200").given
+    assert given["temporary"] == "198.18.64.254/24"
+    last = plan.endpoint.model_copy(update={"address": ip_interface("198.18.64.254/24")})
+    given = storage.stranger_probe(plan.model_copy(update={"endpoint": last}), "beta-host", "198.18.65.200").given
+    assert (given["address"], given["temporary"]) == ("198.18.64.254", "198.18.64.253/24")
 
 
 def test_everything_a_unit_watches_is_written(whole: ServerIntent) -> None:
