@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from freehold.settings import Settings, load_settings
 from freehold.stack import temporal as server
 from freehold.stack.binaries import find_temporal
 from freehold.stack.client import connect
+from freehold.stack.ports import free_ports
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,6 @@ class TemporalServer:
 
     async def client(self, identity: str = "test", *, runtime: Runtime | None = None) -> Client:
         return await connect(self.settings, identity, runtime=runtime)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -71,8 +64,16 @@ def own_settings(home: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def temporal(_own_temporal_profile: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
-    """One real server for the session; it dies with pytest, however that ends."""
-    settings = own_settings(tmp_path_factory.mktemp("temporal"))
+    """One real server for the session."""
+    with running_temporal(tmp_path_factory.mktemp("temporal")) as server:
+        yield server
+
+
+@contextmanager
+def running_temporal(home: Path) -> Iterator[TemporalServer]:
+    """A real server with ports and a database of its own; it dies with this process, however that ends."""
+    settings = own_settings(home)
+    home.mkdir(parents=True, exist_ok=True)
     command = server.server_command(settings, find_temporal(settings, print))
     log = settings.home / "temporal.log"
     with log.open("wb") as output:
@@ -105,3 +106,10 @@ async def _prepare(settings: Settings, process: subprocess.Popen[bytes], log: Pa
             except StackError:
                 await asyncio.sleep(0.1)
     await server.ensure_search_attributes(client)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one folder share labs, servers and their names: with `-n` they stay in one process."""
+    for item in items:
+        folder = item.path.parent.relative_to(Path(__file__).parent)
+        item.add_marker(pytest.mark.xdist_group(str(folder)))

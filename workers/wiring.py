@@ -68,7 +68,11 @@ def activities(parts: Parts, client: Client) -> list[Callable[..., Any]]:
 def make_worker(client: Client, parts: Parts, **options: Any) -> Worker:
     """One worker for everything. Bad input fails a run at once instead of blocking it."""
     load_all()
-    defaults: dict[str, Any] = {"interceptors": [Around()]}
+    defaults: dict[str, Any] = {
+        "interceptors": [Around()],
+        # A dead worker's runs wait no longer than this for it.
+        "sticky_queue_schedule_to_start_timeout": timedelta(seconds=3),
+    }
     return Worker(
         client,
         task_queue=parts.settings.task_queue,

@@ -7,7 +7,7 @@ moment, and it is where a person's `retry`, `abort`, `approve` and `reject` take
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -321,3 +321,12 @@ def needed(given: T | None) -> T:
             non_retryable=True,
         )
     return given
+
+
+async def together(works: Iterable[Awaitable[T]]) -> list[T]:
+    """All at the same time. When one fails the others still come to their end: nothing runs on beside an undo."""
+    done = await asyncio.gather(*works, return_exceptions=True)
+    for result in done:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in done if not isinstance(result, BaseException)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,8 +28,9 @@ from freehold.models.instance import EvidenceKind
 from freehold.models.procedure import ProcedureView
 from freehold.models.request import Approve, InstanceRequest
 from freehold.secrets import FileSecrets
-from freehold.settings import LOOPBACK, Settings, load_settings
+from freehold.settings import Settings, load_settings
 from freehold.stack import control
+from freehold.stack.ports import free_ports, is_free
 
 app = typer.Typer()
 
@@ -176,22 +176,8 @@ def _observed(settings: Settings, view: ProcedureView) -> DemoResult:
 def _own_settings() -> Settings:
     """A home of the demo's own below the usual one; ports that are taken are replaced by free ones."""
     usual = console.settings()
-    free = {name: port if _is_free(port) else _any_free() for name, port in usual.ports().items()}
+    free = {name: port if is_free(port) else free_ports(1)[0] for name, port in usual.ports().items()}
     return load_settings(home=usual.home / "demo", database_url="", instance_scrape_interval_s=5, **free)
-
-
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server((LOOPBACK, port)).close()
-    except OSError:
-        return False
-    return True
-
-
-def _any_free() -> int:
-    with socket.create_server((LOOPBACK, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -14,7 +15,9 @@ from temporalio.service import RPCError
 
 from freehold.errors import BadInput, StackError
 from freehold.settings import LOOPBACK, Settings
+from freehold.stack.failures import ReadableFailures
 
+DATA = replace(pydantic_data_converter, failure_converter_class=ReadableFailures)
 CONNECT_TIMEOUT = timedelta(seconds=10)
 
 
@@ -47,7 +50,7 @@ async def connect(settings: Settings, identity: str | None = None, *, runtime: R
             return await Client.connect(
                 **config,
                 identity=identity or settings.identity,
-                data_converter=pydantic_data_converter,
+                data_converter=DATA,
                 runtime=runtime,
             )
     except (RuntimeError, RPCError, TimeoutError) as error:

@@ -51,6 +51,7 @@ async def main(home: Path) -> None:
         parts,
         interceptors=[Kills(home / "killed"), Around(beat_s=0.3)],
         workflow_runner=UnsandboxedWorkflowRunner(),
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=0.5),
     ):
         await asyncio.Event().wait()
 

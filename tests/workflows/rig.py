@@ -55,8 +55,10 @@ class Rig:
             result_type=Outcome,
         )
 
-    async def approved(self, handle: WorkflowHandle[Any, Outcome], operator: str = "amir") -> Outcome:
-        await until_waiting(handle)
+    async def approved(
+        self, handle: WorkflowHandle[Any, Outcome], operator: str = "amir", within_s: float = 60
+    ) -> Outcome:
+        await until_waiting(handle, within_s=within_s)
         await handle.execute_update("approve", {"operator": operator})
         return await handle.result()
 

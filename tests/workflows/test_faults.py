@@ -9,19 +9,30 @@ import asyncio
 import os
 import signal
 import sys
+import threading
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+    UnsandboxedWorkflowRunner,
+)
 
+from freehold.devices.simulated import SimulatedServer
 from freehold.settings import load_settings
 from tests.conftest import TemporalServer
 from tests.workflows.rig import ROOT, Rig, end_all, make_hall, make_parts, running_rig, until_waiting, view
+from workers.interceptor import Around
+from workflows import policies
 
-# In the order of the procedure. `make_plan` and what comes before it touch nothing and refuse instead of parking.
+# In the order of the procedure. `place` and what comes before it touch nothing and refuse instead of parking.
 PARKING = (
     "preview_switch",
     "preview_server",
@@ -60,7 +71,7 @@ class Fails(Interceptor):
 
 @pytest.mark.parametrize("activity", PARKING)
 async def test_a_failed_step_parks_and_retry_goes_on(client: Client, tmp_path: Path, activity: str) -> None:
-    async with running_rig(client, tmp_path, worker={"interceptors": [*around(), Fails(**{activity: 1})]}) as rig:
+    async with running_rig(client, tmp_path, worker={"interceptors": [Around(), Fails(**{activity: 1})]}) as rig:
         handle = await rig.provision()
         waits = await _approve_and_wait_for_park(handle)
         assert waits.waiting is not None and "made to fail" in waits.waiting.reason
@@ -72,7 +83,7 @@ async def test_a_failed_step_parks_and_retry_goes_on(client: Client, tmp_path: P
 
 @pytest.mark.parametrize("activity", PARKING)
 async def test_abort_at_each_step_restores_everything(client: Client, tmp_path: Path, activity: str) -> None:
-    async with running_rig(client, tmp_path, worker={"interceptors": [*around(), Fails(**{activity: 1})]}) as rig:
+    async with running_rig(client, tmp_path, worker={"interceptors": [Around(), Fails(**{activity: 1})]}) as rig:
         before = rig.everything()
         handle = await rig.provision()
         await _approve_and_wait_for_park(handle)
@@ -83,7 +94,7 @@ async def test_abort_at_each_step_restores_everything(client: Client, tmp_path: 
 
 async def test_a_failing_undo_parks_and_goes_on_at_retry(client: Client, tmp_path: Path) -> None:
     fails = Fails(set_state=1, **dict.fromkeys(UNDOING, 1))
-    async with running_rig(client, tmp_path, worker={"interceptors": [*around(), fails]}) as rig:
+    async with running_rig(client, tmp_path, worker={"interceptors": [Around(), fails]}) as rig:
         before = rig.everything()
         handle = await rig.provision()
         await _approve_and_wait_for_park(handle)
@@ -95,29 +106,31 @@ async def test_a_failing_undo_parks_and_goes_on_at_retry(client: Client, tmp_pat
         assert rig.everything() == before
 
 
-async def test_abort_in_the_middle_of_a_long_step(client: Client, tmp_path: Path) -> None:
-    class Slow(Interceptor):
-        started = asyncio.Event()
+async def test_abort_in_the_middle_of_a_long_step(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step's activity is told, comes to its end, and only then the undo begins."""
+    apply, started = SimulatedServer.apply, threading.Event()
 
-        def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-            class Inbound(ActivityInboundInterceptor):
-                async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-                    result = await super().execute_activity(input)
-                    if input.fn.__name__ == "apply_stage":
-                        Slow.started.set()
-                        await asyncio.sleep(60)
-                    return result
+    def slow(self: SimulatedServer, intent: Any, beat: Any = None) -> Any:
+        result = apply(self, intent)
+        started.set()
+        for _ in range(600):  # a minute, in pieces that a cancellation can interrupt
+            time.sleep(0.1)
+        return result
 
-            return Inbound(next)
-
-    async with running_rig(client, tmp_path, worker={"interceptors": [*around(), Slow()]}) as rig:
+    monkeypatch.setattr(SimulatedServer, "apply", slow)
+    for policy in (policies.DEVICE, policies.QUICK):
+        monkeypatch.setitem(policy, "heartbeat_timeout", timedelta(seconds=2))
+    worker = {"interceptors": [Around(beat_s=0.3)], "workflow_runner": UnsandboxedWorkflowRunner()}
+    async with running_rig(client, tmp_path, worker=worker) as rig:
         before = rig.everything()
         handle = await rig.provision()
         await until_waiting(handle)
         await handle.execute_update("approve", {"operator": "amir"})
-        await asyncio.wait_for(Slow.started.wait(), 20)
+        assert await asyncio.to_thread(started.wait, 20)
         await handle.execute_update("abort", {"operator": "olivia"})
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(30):
             assert (await handle.result()).outcome == "aborted"
         assert rig.everything() == before
 
@@ -139,23 +152,17 @@ async def test_the_worker_killed_in_every_activity(temporal: TemporalServer, cli
     keeper = asyncio.create_task(_keep_worker_alive(settings.environment(), home))
     try:
         handle = await rig.provision()
-        assert (await rig.approved(handle)).outcome == "active"
+        assert (await rig.approved(handle, within_s=120)).outcome == "active"
         assert _ends(rig) == undisturbed
-        assert (await rig.approved(await rig.decommission())).outcome == "gone"
+        assert (await rig.approved(await rig.decommission(), within_s=60)).outcome == "gone"
         assert rig.everything() == before
     finally:
         keeper.cancel()
         deaths = await asyncio.gather(keeper, return_exceptions=True)
         await end_all(client, settings.task_queue)
     killed = {path.name for path in (home / "killed").iterdir()}
-    assert {*PARKING, "take_lease", "make_plan", "reserve", "keep_plan", "keep_evidence", "erase", "retire"} <= killed
+    assert {*PARKING, "take_lease", "place", "keep_plan", "keep_evidence", "erase", "retire"} <= killed
     assert deaths
-
-
-def around() -> list[Interceptor]:
-    from workers.interceptor import Around
-
-    return [Around()]
 
 
 async def _approve_and_wait_for_park(handle: Any) -> Any:

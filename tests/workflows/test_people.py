@@ -79,10 +79,13 @@ async def test_current_details_tell_how_to_answer(waiting: WorkflowHandle[Any, O
 
 async def test_search_attributes_filter_what_waits(rig: Rig, waiting: WorkflowHandle[Any, Outcome]) -> None:
     query = "FreeholdCustomer = 'acme' AND FreeholdWaitingFor = 'approvers' AND ExecutionStatus = 'Running'"
-    async with asyncio.timeout(10):
-        while waiting.id not in [run.id async for run in rig.client.list_workflows(query)]:
-            await asyncio.sleep(0.1)
+    await _eventually_listed(rig, query, waiting, True)
     await rig.approved(waiting)
+    await _eventually_listed(rig, "FreeholdWaitingFor = 'approvers'", waiting, False)
+    await _eventually_listed(rig, "FreeholdInstance = 'acme-1' AND FreeholdStep = 'active'", waiting, True)
+
+
+async def _eventually_listed(rig: Rig, query: str, handle: WorkflowHandle[Any, Outcome], wanted: bool) -> None:
     async with asyncio.timeout(10):
-        while waiting.id in [run.id async for run in rig.client.list_workflows("FreeholdWaitingFor = 'approvers'")]:
+        while (handle.first_execution_run_id in [r.run_id async for r in rig.client.list_workflows(query)]) != wanted:
             await asyncio.sleep(0.1)
