@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.procedure import ProcedureView, StepState, StepView, Waiting
     from freehold.models.request import Abort, Approve, Reject
     from workflows import attributes, details, policies
+    from workflows.calls import named_after
     from workflows.people import People, Said
 
 T = TypeVar("T")
@@ -92,7 +93,8 @@ class Steps:
         while True:
             self._set(name, StepState.RUNNING, started=True)
             try:
-                result = await self._unless_aborted(work)
+                with named_after(name):
+                    result = await self._unless_aborted(work)
             except FailureError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -144,7 +146,8 @@ class Steps:
             undo = self._undos[-1]
             self._set(undo.step, StepState.UNDOING)
             try:
-                await undo.work()
+                with named_after(f"undo {undo.step}"):
+                    await undo.work()
             except FailureError as error:
                 await self._park(undo.step, f"undo failed: {explain(error)}")
                 continue
