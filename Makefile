@@ -5,34 +5,39 @@ VENV := .venv
 STAMP := $(VENV)/.complete
 LOCKS := requirements/uv.txt requirements/freehold.txt
 
-.PHONY: demo test check setup sweep lock clean
+.PHONY: demo test check setup setup-tests packages sweep lock clean
 
-demo: setup        ## from nothing to a verified private S3 endpoint
+demo: setup                ## from nothing to a verified private S3 endpoint
 	$(VENV)/bin/freehold demo
 
-test: setup check  ## all tests, the lab's included
-	$(VENV)/bin/pytest
+test: setup-tests check    ## all tests, the lab's included; folders of tests side by side
+	$(VENV)/bin/pytest -n 3 --dist loadgroup
 
-check: $(STAMP)    ## format, lint, types
+check: $(STAMP)            ## format, lint, types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-setup: $(STAMP)    ## everything that is missing on this computer
-	scripts/setup
+setup: packages $(STAMP)   ## everything that the demo needs and this computer lacks
 	scripts/fetch-programs
 
-sweep: setup       ## every step killed and aborted, in the lab (long)
+setup-tests: setup
+	scripts/setup --tests
+
+packages:
+	scripts/setup
+
+sweep: setup               ## every step killed and aborted, in the lab (long)
 	$(VENV)/bin/python -m tests.sweep
 
-$(STAMP): $(LOCKS) pyproject.toml
+$(STAMP): $(LOCKS) pyproject.toml | packages
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip sync --quiet --require-hashes $(LOCKS)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
-lock: $(STAMP)     ## newest versions into the lock files
+lock: $(STAMP)             ## newest versions into the lock files
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/uv.in -o requirements/uv.txt
 	$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements/freehold.txt
 
