@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from temporalio import activity
 
-from freehold.errors import Conflict
+from freehold.errors import Conflict, NotFound
 from freehold.inventory import Inventory
 from freehold.models.instance import Evidence, Instance, InstanceState
 from freehold.models.plan import Plan
@@ -34,19 +36,31 @@ class InventoryActivities:
         self._inventory.drop_lease(given.instance, given.workflow_id, given.run_id)
 
     @activity.defn
-    def make_plan(self, request: InstanceRequest) -> PlanResult:
-        """Check the request and place it. Reads only."""
+    def place(self, request: InstanceRequest) -> PlanResult:
+        """Check the request, plan it, and take what the plan names; a dry run takes nothing.
+
+        Repeating it finds the plan that was reserved.
+        """
         chosen = service(request.service)
         chosen.check(request)
         existing = self._existing(request)
         if existing is not None:
             return PlanResult(plan=existing.plan, exists=True)
-        plan = plan_instance(request, chosen.needs(request), self._inventory.snapshot())
+        make = partial(plan_instance, request, chosen.needs(request))
+        plan = make(self._inventory.snapshot()) if request.dry_run else self._inventory.place(request, make)
         return PlanResult(
             plan=plan,
             stages=tuple(stage.name for stage in chosen.stages(plan)),
             approval=self._policy(plan),
         )
+
+    @activity.defn
+    def unplace(self, request: InstanceRequest) -> Changed:
+        """Take back what `place` took for this very request and nobody has worked on. Repeating it finds nothing."""
+        found = self._find(request.instance)
+        if found is None or found.state is not InstanceState.PROVISIONING or found.plan.request != request:
+            return Changed(changed=False)
+        return Changed(changed=self._inventory.release(request.instance, forget=True))
 
     @activity.defn
     def plan_end(self, request: DecommissionRequest) -> PlanResult:
@@ -58,11 +72,6 @@ class InventoryActivities:
         disks = ", ".join(f"{s.server} {d}" for s in plan.servers for d in s.disks)
         why = f"this destroys all data of {instance.name} for ever, on {disks}"
         return PlanResult(plan=plan, approval=self._approval.model_copy(update={"why": why}))
-
-    @activity.defn
-    def reserve(self, plan: Plan) -> None:
-        """Take everything the plan names, or nothing. The same plan may be reserved again."""
-        self._inventory.reserve(plan)
 
     @activity.defn
     def keep_plan(self, plan: Plan) -> None:
@@ -96,7 +105,7 @@ class InventoryActivities:
 
     def _existing(self, request: InstanceRequest) -> Instance | None:
         """The active instance that this very request made before. Another request of that name is refused."""
-        found = next((i for i in self._inventory.instances() if i.name == request.instance), None)
+        found = self._find(request.instance)
         if found is None or found.state is InstanceState.GONE:
             return None
         same = {"requested_by": request.requested_by, "dry_run": request.dry_run}
@@ -108,6 +117,12 @@ class InventoryActivities:
             f"instance: {request.instance!r} exists already ({found.state}, tier {found.tier}, customer "
             f"{found.customer}); choose another name, or see `freehold instance show {request.instance}`"
         )
+
+    def _find(self, name: str) -> Instance | None:
+        try:
+            return self._inventory.instance(name)
+        except NotFound:
+            return None
 
     def _policy(self, plan: Plan) -> ApprovalPolicy:
         if self._waive_installed and all(server.powered for server in plan.servers):

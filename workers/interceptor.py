@@ -60,8 +60,8 @@ async def _beat(fn: Callable[..., Any], every_s: float) -> None:
     """
     in_thread = not inspect.iscoroutinefunction(fn)
     while True:
+        await asyncio.sleep(every_s)
         if in_thread:
             await asyncio.to_thread(activity.heartbeat)
         else:
             activity.heartbeat()
-        await asyncio.sleep(every_s)

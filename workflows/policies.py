@@ -24,16 +24,12 @@ QUICK: dict[str, Any] = {
     "start_to_close_timeout": timedelta(seconds=60),
     "heartbeat_timeout": BEAT,
     "retry_policy": _RETRY,
-}
-"""Inventory and secret store: seconds at most."""
-
-DEVICE: dict[str, Any] = {
-    "start_to_close_timeout": timedelta(minutes=15),
-    "heartbeat_timeout": BEAT,
-    "retry_policy": _RETRY,
     "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 }
-"""A device works on it. A cancelled one is waited for, because undo must not begin beside it."""
+"""Inventory and secret store: seconds at most. A cancelled one is waited for, because undo must not begin beside it."""
+
+DEVICE: dict[str, Any] = {**QUICK, "start_to_close_timeout": timedelta(minutes=15)}
+"""A device works on it."""
 
 LONG: dict[str, Any] = {**DEVICE, "start_to_close_timeout": timedelta(hours=12)}
 """Erasing disks and moving data."""
@@ -58,6 +54,3 @@ BATCH_AT_MOST = 200
 
 REMEMBERED_CALLERS = 300
 """Callers whose last answer a switch session remembers, to answer a repeat without touching the switch."""
-
-PLANS_AT_MOST = 5
-"""How often a plan is made anew because somebody else reserved a part of it in between."""

@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calls import call
     from workflows.people import answerable
     from workflows.records import approval_evidence, lease, undo_evidence
-    from workflows.steps import Refused, Steps, Undone, needed, reason_and_type
+    from workflows.steps import Refused, Steps, Undone, needed, together
     from workflows.switch_changes import SwitchChanges
 
 
@@ -100,7 +100,7 @@ class ProvisionInstance:
         self.steps.expect("issue secrets", *planned.stages)
         self.steps.expect("scrape metrics", "prove service", "prove isolation", "activate")
         if not planned.exists:
-            self.steps.plan = await self.steps.do("plan", self._look_at_devices)
+            self.steps.plan = await self.steps.do("plan", self._look_at_devices, park=not self._request.dry_run)
         return planned
 
     async def _take_lease(self) -> None:
@@ -110,20 +110,10 @@ class ProvisionInstance:
         await call(InventoryActivities.drop_lease, lease(self._request.instance), **policies.QUICK)
 
     async def _place(self) -> PlanResult:
-        """Plan and reserve; plan again when somebody else took a part of it in between."""
-        for attempt in range(policies.PLANS_AT_MOST):
-            planned = await call(InventoryActivities.make_plan, self._request, **policies.QUICK)
-            self.steps.plan = planned.plan
-            if planned.exists or self._request.dry_run:
-                return planned
-            try:
-                await call(InventoryActivities.reserve, planned.plan, **policies.QUICK)
-            except FailureError as error:
-                if reason_and_type(error)[1] != "Conflict" or attempt + 1 == policies.PLANS_AT_MOST:
-                    raise
-                continue
-            return planned
-        raise AssertionError("unreachable")
+        """Plan and reserve."""
+        planned = await call(InventoryActivities.place, self._request, **policies.QUICK)
+        self.steps.plan = planned.plan
+        return planned
 
     async def _look_at_devices(self) -> Plan:
         """The plan with the exact change of every device, and with the ports as they are now."""
@@ -147,8 +137,8 @@ class ProvisionInstance:
             )
             for server in plan.servers
         ]
-        previews = await asyncio.gather(*switches)
-        plan = plan.as_read(previews, await asyncio.gather(*servers))
+        previews, diffs = await asyncio.gather(together(switches), together(servers))
+        plan = plan.as_read(previews, diffs)
         if keep:
             await call(InventoryActivities.keep_plan, plan, **policies.QUICK)
         return plan
@@ -159,7 +149,7 @@ class ProvisionInstance:
 
     async def _open_ports(self) -> None:
         plan = self._current_plan
-        results = await asyncio.gather(*(self._switches.apply(plan.switch_change(s)) for s in plan.switches()))
+        results = await together(self._switches.apply(plan.switch_change(s)) for s in plan.switches())
         self.steps.note("configure switch ports", ", ".join(r.switch for r in results if r.changed) or "as wanted")
 
     async def _close_ports(self) -> None:
@@ -174,16 +164,14 @@ class ProvisionInstance:
         await call(ServiceActivities.withdraw_secrets, self._ref, **policies.QUICK)
 
     async def _apply(self, stage: str) -> None:
-        await asyncio.gather(
-            *(
-                call(
-                    ServerActivities.apply_stage,
-                    StageInput(instance=self._request.instance, server=server.server, stage=stage),
-                    summary=server.server,
-                    **policies.DEVICE,
-                )
-                for server in self._current_plan.servers
+        await together(
+            call(
+                ServerActivities.apply_stage,
+                StageInput(instance=self._request.instance, server=server.server, stage=stage),
+                summary=server.server,
+                **policies.DEVICE,
             )
+            for server in self._current_plan.servers
         )
 
     async def _clear_servers(self) -> None:
@@ -223,8 +211,11 @@ class ProvisionInstance:
 
     async def _release(self) -> None:
         """Prove that every device is as it was read, then give the reservation back."""
+        if self._request.dry_run:
+            return
         plan = self.steps.plan
-        if plan is None or self._request.dry_run:
+        if plan is None:  # it was refused, or its answer did not come
+            await call(InventoryActivities.unplace, self._request, **policies.QUICK)
             return
         if plan.diffs:
             await self._check_as_before(await call(InventoryActivities.undo_plan, self._ref, **policies.QUICK))

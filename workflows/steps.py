@@ -55,7 +55,8 @@ class Steps:
 
     def __init__(self, procedure: str, instance: str, customer: str, site: str, requested_by: str) -> None:
         self.people = People(self._refuse, self._accept)
-        self.plan: Plan | None = None
+        self._plan: Plan | None = None
+        self._plan_hash = ""
         self.outcome = ""
         self._head = (procedure, instance, customer, site)
         self._requester = requested_by
@@ -70,6 +71,14 @@ class Steps:
         workflow.set_query_handler("progress", self.view)
 
     # -- what a procedure calls ------------------------------------------------------------------------
+
+    @property
+    def plan(self) -> Plan | None:
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        self._plan, self._plan_hash = plan, plan.hash
 
     def is_about(self, customer: str, site: str) -> None:
         """Fill in what the request did not say but the plan does."""
@@ -174,8 +183,8 @@ class Steps:
             site=site,
             steps=tuple(self._views.values()),
             waiting=self._waiting,
-            plan=self.plan,
-            plan_hash=self.plan.hash if self.plan else "",
+            plan=self._plan,
+            plan_hash=self._plan_hash,
             messages=tuple(self.people.records),
             outcome=self.outcome,
         )

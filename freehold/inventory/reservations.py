@@ -12,6 +12,7 @@ from freehold.inventory.schema import DeviceRow, FileRow, HoldRow, InstanceRow, 
 from freehold.models.hall import Device
 from freehold.models.instance import Instance, InstanceState, Lease
 from freehold.models.plan import Hold, HoldKind, Plan
+from freehold.models.request import InstanceRequest
 
 
 def now() -> datetime:
@@ -38,6 +39,15 @@ def reserve(session: Session, plan: Plan, lease: Lease | None) -> None:
     session.execute(
         insert(HoldRow), [{"kind": kind, "key": key, "instance": plan.instance} for kind, key in sorted(wanted)]
     )
+
+
+def reserved_for(session: Session, request: InstanceRequest) -> Plan | None:
+    """The plan that this very request has reserved before."""
+    row = session.get(InstanceRow, request.instance)
+    if row is None or row.state != InstanceState.PROVISIONING:
+        return None
+    plan = Plan.model_validate_json(row.plan)
+    return plan if plan.request == request else None
 
 
 def create_instance(session: Session, plan: Plan) -> bool:

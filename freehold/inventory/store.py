@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from freehold.devices.base import Secrets
@@ -15,6 +15,7 @@ from freehold.models.access import Access
 from freehold.models.hall import Device, Hall, load_hall
 from freehold.models.instance import Evidence, EvidenceKind, Instance, InstanceState, Lease
 from freehold.models.plan import Hold, Plan
+from freehold.models.request import InstanceRequest
 from freehold.planning.snapshot import InventorySnapshot
 
 DEVICE_KEY = "devices/ssh-key"
@@ -67,6 +68,19 @@ class Inventory:
         """Customers' own machines, of one customer or of all."""
         with self._database.read() as session:
             return halls.hosts(session, customer)
+
+    def place(self, request: InstanceRequest, plan: Callable[[InventorySnapshot], Plan]) -> Plan:
+        """Plan and reserve in one transaction: of many at the same time each plans with what the others left.
+
+        Raises what `plan` raises, and takes nothing. Repeating it gives the plan that was reserved.
+        """
+        with self._database.write() as session:
+            reserved = reservations.reserved_for(session, request)
+            if reserved is not None:
+                return reserved
+            made = plan(halls.read_snapshot(session, None))
+            reservations.reserve(session, made, None)
+            return made
 
     def reserve(self, plan: Plan, lease: Lease | None = None) -> None:
         """Take everything the plan holds and write the instance down, or raise Conflict and take nothing.

@@ -36,7 +36,7 @@ class Ring:
     builder: bytes
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def new_ring(name: str, devices: tuple[RingDevice, ...], replicas: int, part_power: int) -> Ring:
     """A first ring over these devices; `name` tells its builder from others, e.g. `acme-1/object`."""
     builder = RingBuilder(part_power, replicas, min_part_hours=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from freehold.models.plan import Plan, PlannedServer
 from freehold.models.request import InstanceRequest
@@ -30,6 +31,8 @@ class ObjectStorage:
 
     def __init__(self, plan_by: Blueprint | None = None) -> None:
         self._blueprint = plan_by or blueprint()
+        # Every activity of an instance asks for them again.
+        self.stages = lru_cache(maxsize=256)(self._stages)
 
     def check(self, request: InstanceRequest) -> None:
         self._blueprint.check(request)
@@ -46,7 +49,7 @@ class ObjectStorage:
             SecretNeed(name=secret_name(plan, "tls"), kind=SecretKind.CERTIFICATE),
         )
 
-    def stages(self, plan: Plan) -> tuple[Stage, ...]:
+    def _stages(self, plan: Plan) -> tuple[Stage, ...]:
         layout = self._layout(plan)
         parts: dict[str, list[Part]] = {server.server: [] for server in plan.servers}
         stages = []
