@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -11,13 +12,20 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from pydantic import BaseModel, TypeAdapter
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from freehold.errors import FreeholdError
 from freehold.logs import configure_logs
 from freehold.settings import LogLevel, Settings, load_settings
 
-out = Console(highlight=False)
+UNBROKEN = 1000
+"""Width for a pipe or file: no row is broken, so that other programs can take it line by line."""
+READABLE = 24
+"""A column of sentences is not made narrower than this while another column can be left out."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else UNBROKEN)
 err = Console(stderr=True, highlight=False)
 
 T = TypeVar("T")
@@ -50,18 +58,43 @@ def print_json(value: Any) -> None:
 
 
 def print_rows(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, empty: str
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    empty: str,
+    spare: Sequence[str] = (),
 ) -> None:
-    """A table where there are rows, else one sentence."""
-    table = Table(title=title, box=None, title_justify="left", header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    if table.row_count:
-        out.print(table)
-    else:
+    """A table where there are rows, else one sentence.
+
+    Columns in `spare` are left out when they are empty, and in this order when the terminal is narrow.
+    """
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not cells:
         out.print(empty)
+        return
+    if title:
+        out.print(title, style="italic")
+    hollow = [name for name in spare if not any(row[columns.index(name)] for row in cells)]
+    for count in range(len(spare) + 1):
+        table = _table(columns, cells, [*hollow, *spare[:count]])
+        if Measurement.get(out, out.options.update(width=UNBROKEN), table).minimum <= out.width:
+            break
+    out.print(table)
+
+
+def _table(columns: Sequence[str], cells: Sequence[Sequence[str]], without: Sequence[str]) -> Table:
+    """Names, addresses and numbers stay whole; only columns that hold sentences may wrap."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    shown = [i for i, column in enumerate(columns) if column not in without]
+    for i in shown:
+        texts = [Text.from_markup(row[i]).plain for row in cells]
+        wraps = any(" " in text for text in texts)
+        widest = max(map(len, (columns[i], *texts)))
+        table.add_column(columns[i], overflow="fold", no_wrap=not wraps, min_width=min(widest, READABLE))
+    for row in cells:
+        table.add_row(*(row[i] for i in shown))
+    return table
 
 
 def show(value: BaseModel | Sequence[BaseModel], as_json: bool, *human: Any) -> None:
@@ -70,7 +103,7 @@ def show(value: BaseModel | Sequence[BaseModel], as_json: bool, *human: Any) -> 
         print_json(value)
     else:
         for part in human:
-            out.print(part)
+            out.print(part, soft_wrap=isinstance(part, str))
 
 
 def say(sentence: str) -> None:

@@ -38,4 +38,5 @@ def evidence(
         ["at", "kind", "claim", "holds", "run"],
         [(f"{e.at:%Y-%m-%d %H:%M:%S}", e.kind, e.claim, "yes" if e.holds else "NO", e.workflow_id) for e in found],
         empty=f"No evidence is kept about {instance}.",
+        spare=("run",),
     )

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 import yaml
 from pydantic import ValidationError
-from rich.panel import Panel
-from rich.syntax import Syntax
 
 from freehold.cli import console, procedures
 from freehold.cli.console import JsonOption
 from freehold.errors import BadInput
 from freehold.inventory import Inventory
 from freehold.models.instance import Instance, InstanceState
-from freehold.models.plan import Plan
+from freehold.models.plan import DeviceDiff, Plan
 from freehold.models.procedure import Outcome, ProcedureView
 from freehold.models.request import DecommissionRequest, InstanceRequest
+from freehold.models.wording import in_words
 from freehold.secrets import FileSecrets, resolve
 from freehold.services import service
 
@@ -28,6 +27,9 @@ app = typer.Typer(no_args_is_help=True, help="Private instances: ask for one, se
 WaitOption = Annotated[bool, typer.Option("--wait", help="Stay until it ends, also while it waits for people.")]
 NoWatchOption = Annotated[bool, typer.Option("--no-watch", help="Start it and return at once.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the plan with exact diffs; touch nothing.")]
+
+R = TypeVar("R", InstanceRequest, DecommissionRequest)
+LINE_STYLES = {"$": "bold", "+": "green", "-": "red", "@": "cyan"}
 
 
 @app.command()
@@ -67,7 +69,8 @@ def decommission(
     json: JsonOption = False,
 ) -> None:
     """End an instance: its data are destroyed, its hardware returns to the pool."""
-    request = DecommissionRequest(instance=name, requested_by=console.settings().identity, dry_run=dry_run)
+    given = {"instance": name, "requested_by": console.settings().identity, "dry_run": dry_run}
+    request = _checked(DecommissionRequest, given)
     _run(request, wait=wait or dry_run, watch=not no_watch, as_json=json)
 
 
@@ -80,12 +83,14 @@ def watch(
     """Follow a procedure's steps until it ends."""
     workflow_id = f"{'decommission' if decommission else 'provision'}-{name}"
 
-    async def follow() -> ProcedureView:
-        handle = (await procedures.client()).get_workflow_handle(workflow_id)
-        return await procedures.follow(handle, to_the_end=True, quiet=json)
+    async def follow() -> tuple[ProcedureView, Outcome]:
+        handle = (await procedures.client()).get_workflow_handle(workflow_id, result_type=Outcome)
+        return await procedures.follow(handle, to_the_end=True, quiet=json), await procedures.outcome(handle)
 
-    view = console.run_async(follow())
-    console.show(view, json, *procedures.what_next(view, workflow_id))
+    view, ended = console.run_async(follow())
+    console.show(view, json)
+    if not json:
+        _tell(ended)
 
 
 @app.command("list")
@@ -102,6 +107,7 @@ def list_(
         ["instance", "customer", "site", "service", "tier", "state", "endpoint", "servers"],
         [(i.name, i.customer, i.site, i.service, i.tier, i.state, i.endpoint_url, _servers(i.plan)) for i in found],
         empty="There is no instance yet; `freehold instance provision NAME --customer C --site S` makes one.",
+        spare=("service", "servers", "site"),
     )
 
 
@@ -177,8 +183,14 @@ def print_plan(plan: Plan, diffs: bool = False) -> None:
         empty="",
     )
     for change in plan.diffs if diffs else ():
-        text = "\n".join([*(f"$ {command}" for command in change.commands), change.diff])
-        console.out.print(Panel(Syntax(text, "diff", word_wrap=True), title=change.device, title_align="left"))
+        _print_change(change)
+
+
+def _print_change(change: DeviceDiff) -> None:
+    """Lines are left whole and without a frame, so that they can be copied, searched and piped."""
+    console.out.print(f"\nchanges on {change.device}", style="italic")
+    for line in [*(f"$ {command}" for command in change.commands), *change.diff.splitlines()]:
+        console.out.print(line, style=LINE_STYLES.get(line[:1], ""), markup=False, soft_wrap=True)
 
 
 def _run(request: InstanceRequest | DecommissionRequest, *, wait: bool, watch: bool, as_json: bool) -> None:
@@ -186,7 +198,7 @@ def _run(request: InstanceRequest | DecommissionRequest, *, wait: bool, watch: b
         handle = await procedures.start(await procedures.client(), request)
         if not watch:
             return handle.id, await procedures.progress(handle), None
-        view = await procedures.follow(handle, to_the_end=wait, quiet=as_json)
+        view = await procedures.follow(handle, to_the_end=wait, quiet=as_json or request.dry_run)
         ended = view.waiting is None
         return handle.id, view, await procedures.outcome(handle) if ended else None
 
@@ -223,15 +235,14 @@ def _request(file: Path | None, given: dict[str, Any]) -> InstanceRequest:
             raise BadInput(f"{file} must hold one request as a mapping of fields.")
         values |= read
     values |= {key: value for key, value in given.items() if value is not None}
+    return _checked(InstanceRequest, values)
+
+
+def _checked(kind: type[R], values: dict[str, Any]) -> R:
     try:
-        return InstanceRequest.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        shown = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
-        described = InstanceRequest.model_fields[field].description if field in InstanceRequest.model_fields else None
-        allowed = f"; allowed: {described}" if described else ""
-        raise BadInput(f"{field}: {first['msg']}{shown}{allowed}.") from error
+        raise BadInput(f"{in_words(error)}.") from error
 
 
 def _summary(instance: Instance) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def status(name: NameOption = "lab", as_json: console.JsonOption = False) -> Non
         console.print_json(state)
         return
     columns = ["device", "kind", "rack/unit", "power", "boot s", "management", "cables"]
-    console.print_rows(columns, [_row(d) for d in state.devices], empty="The hall has no devices.")
+    console.print_rows(columns, [_row(d) for d in state.devices], empty="The hall has no devices.", spare=["boot s"])
 
 
 def _row(device: DeviceStatus) -> list[object]:
@@ -164,7 +164,8 @@ def check_host(as_json: console.JsonOption = False) -> None:
     if as_json:
         console.print_json(findings)
     else:
-        console.print_rows(["", "needed", "for", "what to do"], [_finding(f) for f in findings], empty="")
+        spare = ["what to do"] if all(f.ok for f in findings) else []
+        console.print_rows(["", "needed", "for", "what to do"], [_finding(f) for f in findings], empty="", spare=spare)
     if not all(f.ok for f in findings):
         raise typer.Exit(1)
 

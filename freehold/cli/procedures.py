@@ -52,7 +52,6 @@ async def start(temporal: Client, request: InstanceRequest | DecommissionRequest
         task_queue=console.settings().task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         result_type=Outcome,
-        static_summary=f"{verb} {request.instance}",
     )
     plan = (await progress(handle)).plan
     if plan is not None and isinstance(request, InstanceRequest) and plan.request != request:
@@ -125,13 +124,19 @@ async def answer(workflow_id: str, message: Approve | Reject | Retry | Abort) ->
 
 
 def steps_table(view: ProcedureView) -> Table:
+    """One line a step; what does not fit is cut from the note, never from the step."""
     table = Table(
-        title=f"{view.procedure} {view.instance}", title_justify="left", box=None, pad_edge=False, show_header=False
+        title=f"{view.procedure} {view.instance}",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        show_header=False,
+        expand=True,
     )
-    table.add_column(style="bold")
-    table.add_column()
-    table.add_column(justify="right", style="dim")
-    table.add_column(style="dim", overflow="ellipsis", no_wrap=True)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    table.add_column(style="dim", overflow="ellipsis", no_wrap=True, ratio=1)
     for step in view.steps:
         seconds = "" if step.seconds is None else f"{step.seconds:.1f} s"
         colour = COLOURS[step.state]

@@ -83,6 +83,7 @@ def _print_status(found: StackStatus) -> None:
         ("program", "state", "pid", "restarts", "for", "address", "problem"),
         [_row(program) for program in found.programs],
         empty="Nothing is running here; start it with `freehold up`.",
+        spare=("pid", "restarts"),
     )
     if found.ui and found.supervisor:
         console.out.print(f"Temporal: {found.ui}", soft_wrap=True)
