@@ -29,6 +29,8 @@ from workflows.provision_instance import ProvisionInstance
 from workflows.switch_session import SwitchSession
 
 WORKFLOWS: Sequence[type] = (ProvisionInstance, DecommissionInstance, SwitchSession)
+FAILING: Sequence[type[BaseException]] = (ValidationError,)
+"""Errors that fail a run at once instead of blocking it."""
 THREADS = 32
 """Sessions with devices at the same time, in one worker process."""
 
@@ -80,7 +82,7 @@ def make_worker(client: Client, parts: Parts, **options: Any) -> Worker:
         activities=activities(parts, client),
         activity_executor=ThreadPoolExecutor(THREADS, thread_name_prefix="activity"),
         max_concurrent_activities=THREADS,
-        workflow_failure_exception_types=[ValidationError],
+        workflow_failure_exception_types=FAILING,
         graceful_shutdown_timeout=timedelta(seconds=5),
         **{**defaults, **options},
     )

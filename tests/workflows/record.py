@@ -1,0 +1,197 @@
+"""Record histories of every workflow, for the replay tests: `python -m tests.workflows.record`.
+
+To be run when a release is made, or when a workflow was changed on purpose and nothing runs that began before.
+Uses a Temporal server of its own, which is gone afterwards, and devices that exist only as data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle
+
+from freehold.logs import configure_logs
+from freehold.models.network import PortChange, PortConfig, PortMode, SwitchChange
+from freehold.models.session import ChangeTicket, SessionState
+from freehold.settings import LogLevel
+from tests.conftest import running_temporal
+from tests.workflows.rig import Rig, running_rig, until_waiting
+from tests.workflows.test_faults import Fails
+from workers.interceptor import Around
+
+HISTORIES = Path(__file__).parent / "histories"
+Ended = WorkflowHandle[Any, Any]
+
+
+async def active(rig: Rig) -> Ended:
+    handle = await rig.provision()
+    await rig.approved(handle)
+    return handle
+
+
+async def waived(rig: Rig) -> Ended:
+    handle = await rig.provision()
+    await handle.result()
+    return handle
+
+
+async def dry_run(rig: Rig) -> Ended:
+    handle = await rig.provision(dry_run=True)
+    await handle.result()
+    return handle
+
+
+async def refused(rig: Rig) -> Ended:
+    handle = await rig.provision(customer="nobody")
+    await _to_its_end(handle)
+    return handle
+
+
+async def rejected(rig: Rig) -> Ended:
+    handle = await rig.provision()
+    await until_waiting(handle)
+    await handle.signal("reject", {"operator": "amir", "comment": "too dear"})
+    await handle.result()
+    return handle
+
+
+async def cancelled(rig: Rig) -> Ended:
+    handle = await rig.provision()
+    await until_waiting(handle)
+    await handle.cancel()
+    await _to_its_end(handle)
+    return handle
+
+
+async def parked_and_retried(rig: Rig) -> Ended:
+    handle = await _parked(rig)
+    await handle.execute_update("retry", {"operator": "olivia"})
+    await handle.result()
+    return handle
+
+
+async def aborted(rig: Rig) -> Ended:
+    handle = await _parked(rig)
+    await handle.signal("approve", {"operator": "amir"})  # too late: recorded, and without effect
+    await handle.execute_update("abort", {"operator": "olivia"})
+    await handle.result()
+    return handle
+
+
+async def decommissioned(rig: Rig) -> Ended:
+    await rig.approved(await rig.provision())
+    handle = await rig.decommission()
+    await rig.approved(handle)
+    return handle
+
+
+async def kept(rig: Rig) -> Ended:
+    await rig.approved(await rig.provision())
+    handle = await rig.decommission()
+    await until_waiting(handle)
+    await handle.execute_update("reject", {"operator": "amir"})
+    await handle.result()
+    return handle
+
+
+async def continued_session(rig: Rig) -> Ended:
+    """The first run of a session that began anew after two batches."""
+    state = SessionState(switch="leaf1", batches_per_run=2)
+    handle = await rig.start("SwitchSession", "switch-leaf1", state)
+    for number in (1, 2, 3):
+        config = PortConfig(mode=PortMode.ACCESS, vlan=300 + number)
+        change = SwitchChange(switch="leaf1", ports=(PortChange(port="swp20", config=config),))
+        ticket = ChangeTicket(caller="nobody/1", number=number, reply_to="nobody", change=change)
+        await handle.signal("change", ticket)
+        await handle.signal("change", ticket)  # a repeat, and it is harmless
+        await _answered(rig, number)
+    return rig.client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id)
+
+
+async def running_session(rig: Rig) -> Ended:
+    """The second run of the same session."""
+    await continued_session(rig)
+    return rig.client.get_workflow_handle("switch-leaf1")
+
+
+RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = {
+    "ProvisionInstance-active": (active, {}),
+    "ProvisionInstance-waived": (waived, {"approval_waive_installed": True}),
+    "ProvisionInstance-dry-run": (dry_run, {}),
+    "ProvisionInstance-refused": (refused, {}),
+    "ProvisionInstance-rejected": (rejected, {}),
+    "ProvisionInstance-cancelled": (cancelled, {}),
+    "ProvisionInstance-parked-and-retried": (parked_and_retried, {}),
+    "ProvisionInstance-aborted": (aborted, {}),
+    "DecommissionInstance-gone": (decommissioned, {}),
+    "DecommissionInstance-rejected": (kept, {}),
+    "SwitchSession-continued": (continued_session, {}),
+    "SwitchSession-running": (running_session, {}),
+}
+
+
+async def record(client: Client, home: Path) -> None:
+    HISTORIES.mkdir(exist_ok=True)
+    for name, (play, settings) in RECORDED.items():
+        async with _rig(client, home / name, settings) as rig:
+            history = await (await play(rig)).fetch_history()
+        # One event a line: a change of one event is a change of one line.
+        events = ",\n".join(
+            json.dumps(event, sort_keys=True)
+            for event in json.loads(history.to_json(), object_hook=_portable)["events"]
+        )
+        (HISTORIES / f"{name}.json").write_text(f'{{"events": [\n{events}\n]}}\n')
+        print(f"{name}: {len(history.events)} events")
+
+
+def _portable(part: dict[str, Any]) -> dict[str, Any]:
+    """Stack traces name the folders of the machine that recorded; replaying needs none."""
+    return {key: value for key, value in part.items() if key != "stackTrace"}
+
+
+@asynccontextmanager
+async def _rig(client: Client, home: Path, settings: dict[str, Any]) -> AsyncIterator[Rig]:
+    fails = Fails(watch=1) if "parked" in home.name or "aborted" in home.name else Fails()
+    async with running_rig(client, home, worker={"interceptors": [Around(), fails]}, **settings) as rig:
+        yield rig
+
+
+async def _parked(rig: Rig) -> Ended:
+    handle = await rig.provision()
+    await until_waiting(handle)
+    await handle.execute_update("approve", {"operator": "amir"})
+    await until_waiting(handle, "retry")
+    return handle
+
+
+async def _to_its_end(handle: Ended) -> None:
+    while (await handle.describe()).close_time is None:
+        await asyncio.sleep(0.1)
+
+
+async def _answered(rig: Rig, number: int) -> None:
+    """Until the session has dealt with the ticket, in whichever run."""
+    session = rig.client.get_workflow_handle("switch-leaf1")
+    async with asyncio.timeout(30):
+        while (await session.query("state", result_type=SessionState)).changes < number:
+            await asyncio.sleep(0.1)
+
+
+def main() -> None:
+    configure_logs(LogLevel.error)
+
+    async def all_of_them(home: Path) -> None:
+        await record(await server.client("recorder"), home)
+
+    with tempfile.TemporaryDirectory() as folder, running_temporal(Path(folder) / "temporal") as server:
+        asyncio.run(all_of_them(Path(folder)))
+
+
+if __name__ == "__main__":
+    main()
