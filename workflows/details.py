@@ -1,46 +1,50 @@
-"""Current details of a run, in Markdown, for the Temporal Web UI: the call to act first, then the steps.
+"""Current details of a run, in Markdown, for the Temporal Web UI: the call to act first, then plan and steps.
 
 The UI cuts the last line off and carries the text in a URL, so it stays short and ends with a filler.
 """
 
 from __future__ import annotations
 
-from freehold.models.plan import Plan
+from collections.abc import Sequence
+
+from freehold.models.plan import DeviceDiff, Plan, PlannedPort
 from freehold.models.procedure import ProcedureView, StepState, Waiting
+from workflows.people import PLACEHOLDER
 
 MARKS = {
     StepState.PENDING: "·",
-    StepState.RUNNING: "running",
+    StepState.RUNNING: "**running**",
     StepState.WAITING: "**waits**",
     StepState.PARKED: "**parked**",
     StepState.DONE: "done",
     StepState.SKIPPED: "skipped",
-    StepState.UNDOING: "undoing",
+    StepState.UNDOING: "**undoing**",
     StepState.UNDONE: "undone",
 }
+BUSY = (StepState.RUNNING, StepState.UNDOING)
 CELL = 160
 """Longest text in a table cell."""
+ROWS = 8
+"""Most servers, and most ports, that are listed."""
 MESSAGES_SHOWN = 5
 
 
 def render(view: ProcedureView, workflow_id: str) -> str:
-    parts = [
-        _call_to_act(view, workflow_id),
-        _plan(view.plan) if view.plan else "",
-        _steps(view),
-        _messages(view),
-        "---",
-        "_Freehold_",
-    ]
+    plan = _plan(view.plan, view.plan_hash) if view.plan else ""
+    decides = view.waiting is not None and view.waiting.kind == "approval"
+    middle = [plan, _steps(view)] if decides else [_steps(view), plan]
+    parts = [_call_to_act(view, workflow_id), _messages(view), *middle, "---", "_Freehold_"]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
 def _call_to_act(view: ProcedureView, workflow_id: str) -> str:
+    if view.waiting is not None:
+        return "\n\n".join([_heading(view.waiting), *_how_to_answer(view, view.waiting, workflow_id)])
+    what = f"{view.procedure} of {view.instance}"
     if view.outcome:
-        return f"### {view.procedure} of `{view.instance}`: {view.outcome}"
-    if view.waiting is None:
-        return f"### {view.procedure} of `{view.instance}` is at work; nobody is asked for anything"
-    return "\n\n".join([_heading(view.waiting), *_how_to_answer(view, view.waiting, workflow_id)])
+        return f"### {what}: {view.outcome}"
+    step = next((s.name for s in view.steps if s.state in BUSY), "")
+    return f"### {what} is at work{f': {step}' if step else ''}\n\nNobody is asked for anything."
 
 
 def _heading(waiting: Waiting) -> str:
@@ -49,39 +53,54 @@ def _heading(waiting: Waiting) -> str:
 
 
 def _how_to_answer(view: ProcedureView, waiting: Waiting, workflow_id: str) -> list[str]:
-    bodies = {
-        "approve": f'{{"operator": "YOUR NAME", "plan_hash": "{view.plan_hash}"}}',
-        "reject": '{"operator": "YOUR NAME", "comment": "WHY"}',
-        "retry": '{"operator": "YOUR NAME"}',
-        "abort": '{"operator": "YOUR NAME", "comment": "WHY"}',
-    }
-    rows = [f"| `{name}` | `{bodies[name]}` | `freehold {name} {workflow_id}` |" for name in waiting.messages]
+    why = f'{{"operator": "{PLACEHOLDER}", "comment": "WHY"}}'
+    bodies = {"approve": f'{{"operator": "{PLACEHOLDER}", "plan_hash": "{view.plan_hash}"}}'}
+    rows = [f"| **{name}** | `{bodies.get(name, why)}` |" for name in waiting.messages]
     return [
-        "Send an update (or a signal) with this JSON, or type the command:",
-        "\n".join(["| update or signal | JSON | command |", "|---|---|---|", *rows]),
+        "**More Actions › Send an Update**, choose a name, paste its JSON and put your name in:",
+        "\n".join(["| name | JSON |", "|:--|:--|", *rows]),
+        f"Or type `freehold {waiting.messages[0]} {workflow_id}`; likewise {_listed(waiting.messages[1:])}."
+        if waiting.messages[1:]
+        else f"Or type `freehold {waiting.messages[0]} {workflow_id}`.",
     ]
 
 
-def _plan(plan: Plan) -> str:
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
+
+
+def _plan(plan: Plan, plan_hash: str) -> str:
+    asked = plan.request
     rows = [
-        f"| plan | `{plan.hash}` |",
-        f"| asked by | {plan.request.requested_by}: {plan.request.service}, {plan.request.tier}, "
-        f"{plan.request.capacity_gib} GiB for {plan.request.customer} at {plan.request.site} |",
-        f"| endpoint | {plan.endpoint.url} |",
+        f"asked | {asked.service}, {asked.tier}, {asked.capacity_gib} GiB for {asked.customer} at {asked.site}, "
+        f"by {asked.requested_by}",
+        f"endpoint | {plan.endpoint.url}",
+        *_some([f"server {s.server} | rack {s.rack} unit {s.unit}: {', '.join(s.roles)}" for s in plan.servers]),
+        *[f"{n.purpose} network | VLAN {n.vlan}, {n.prefix}" for n in plan.networks],
+        *_some([f"port {p.switch} {p.change.port} | {_becomes(p)}" for p in plan.ports]),
+        *_some([f"changes on {d.device} | {_size(d)}" for d in plan.diffs]),
     ]
-    for server in plan.servers:
-        where = f"rack {server.rack} unit {server.unit}"
-        rows.append(f"| server | {server.server} ({where}), {', '.join(server.roles)} |")
-    rows += [f"| {n.purpose} network | VLAN {n.vlan}, {n.prefix} |" for n in plan.networks]
-    rows += [
-        f"| port | {p.switch}/{p.change.port} → {p.change.config.mode} {p.change.config.vlan or ''} |"
-        for p in plan.ports
-    ]
-    rows += [
-        f"| changes on {d.device} | {d.diff.count(chr(10) + '+')} lines, {len(d.commands)} commands |"
-        for d in plan.diffs
-    ]
-    return "\n".join(["| the plan | |", "|---|---|", *rows])
+    table = "\n".join([f"| plan | `{plan_hash}` |", "|:--|:--|", *(f"| {row} |" for row in rows)])
+    return f"{table}\n\nThe exact changes of every device: tab **Queries**, query `progress`." if plan.diffs else table
+
+
+def _becomes(port: PlannedPort) -> str:
+    def words(mode: str, vlan: int | None) -> str:
+        return f"{mode} {vlan}" if vlan else mode
+
+    after = port.change.config
+    return f"{words(port.before.mode, port.before.vlan)} → {words(after.mode, after.vlan)}"
+
+
+def _size(change: DeviceDiff) -> str:
+    changed = [line for line in change.diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    lines = f"{len(changed)} lines of configuration"
+    return f"{lines}, {len(change.commands)} commands" if change.commands else lines
+
+
+def _some(rows: list[str]) -> list[str]:
+    left = len(rows) - ROWS
+    return rows if left <= 0 else [*rows[:ROWS], f"… | and {left} more"]
 
 
 def _steps(view: ProcedureView) -> str:
@@ -89,18 +108,18 @@ def _steps(view: ProcedureView) -> str:
         f"| {s.name} | {MARKS[s.state]} | {'' if s.seconds is None else f'{s.seconds:.1f} s'} | {_cut(s.note, CELL)} |"
         for s in view.steps
     ]
-    return "\n".join(["| step | state | time | |", "|---|---|---|---|", *rows])
+    return "\n".join(["| step | state | time | |", "|:--|:--|--:|:--|", *rows])
 
 
 def _messages(view: ProcedureView) -> str:
     if not view.messages:
         return ""
     rows = [
-        f"| {m.at:%H:%M:%S} | {m.name} | {_cut(m.operator, 40)} | {'taken' if m.accepted else '**refused**'} | "
-        f"{_cut(m.note, CELL)} |"
+        f"| {m.at:%H:%M:%S} | {_cut(m.name, 40)} | {_cut(m.operator, 40)} | "
+        f"{'taken' if m.accepted else '**refused**'} | {_cut(m.note, CELL)} |"
         for m in view.messages[-MESSAGES_SHOWN:]
     ]
-    return "\n".join(["| at | message | from | | |", "|---|---|---|---|---|", *rows])
+    return "\n".join(["| at | message | from | | |", "|:--|:--|:--|:--|:--|", *rows])
 
 
 def _cut(text: str, length: int) -> str:

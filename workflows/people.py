@@ -98,7 +98,7 @@ def answerable(procedure: P) -> P:
     for name, model in MODELS.items():
         setattr(procedure, f"{name}_signal", _signal(name, model))
         setattr(procedure, f"{name}_update", _update(name, model))
-    other = workflow.signal(dynamic=True, description="what machines answer; nothing for people")
+    other = workflow.signal(dynamic=True, description="(without a name: what machines answer; choose one below)")
     procedure.other_signal = other(_declared(_other_signal, "name", "given"))  # type: ignore[attr-defined]
     return procedure
 

@@ -1,4 +1,4 @@
-"""How errors reach a history: what pydantic found wrong becomes one sentence with a stable type."""
+"""How errors reach a history, and from there the pages and dialogs of the Temporal Web UI."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from freehold.models.wording import in_words
 
 
 class ReadableFailures(DefaultFailureConverter):
-    """Whoever fills in a start form reads this on the run's page; pydantic's own report is for programmers."""
+    """One sentence with a stable type, also for what pydantic found wrong.
+
+    An ApplicationError is raised on purpose, with words for people; where in our code is nothing to them.
+    """
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
         if isinstance(exception, ValidationError):
             exception = ApplicationError(in_words(exception), type=BadInput.__name__, non_retryable=True)
         super().to_failure(exception, payload_converter, failure)
+        if isinstance(exception, ApplicationError):
+            failure.stack_trace = ""

@@ -1,0 +1,104 @@
+"""One completed run of each procedure that people start, kept by the workers.
+
+The start form of the Temporal Web UI fills itself in from the newest run of a type, or from the run that its link
+names. Examples are dry runs: they plan, touch nothing, and hold nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from freehold.errors import FreeholdError
+from freehold.inventory import Inventory
+from freehold.models.request import DecommissionRequest, InstanceRequest
+from freehold.planning.provision import plan_instance
+from freehold.services import service
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S = 10.0
+"""There is nothing to plan before a hall was imported, and nothing to end before there is an instance."""
+AT_MOST = timedelta(minutes=5)
+TRY_AGAIN_AFTER = timedelta(minutes=10)
+NAME = "example"
+Request = InstanceRequest | DecommissionRequest
+
+
+async def keep_examples(client: Client, task_queue: str, inventory: Inventory) -> None:
+    """Make the examples as soon as they can be made, and again when retention has deleted them. Never ends."""
+    while True:
+        try:
+            await make_examples(client, task_queue, inventory)
+        except Exception as error:  # the workers' real work goes on without examples
+            log.warning("examples could not be made", reason=str(error))
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def make_examples(client: Client, task_queue: str, inventory: Inventory) -> tuple[str, ...]:
+    """Start the examples that are missing and can be made; returns their workflow ids."""
+    started = []
+    for workflow_id, (procedure, make) in EXAMPLES.items():
+        if await _is_there(client, workflow_id):
+            continue
+        request = await asyncio.to_thread(make, inventory)
+        if request is None:
+            continue
+        await client.start_workflow(
+            procedure,
+            request,
+            id=workflow_id,
+            task_queue=task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            execution_timeout=AT_MOST,
+        )
+        log.info("example started", workflow=workflow_id)
+        started.append(workflow_id)
+    return tuple(started)
+
+
+async def _is_there(client: Client, workflow_id: str) -> bool:
+    """Whether it runs or has ended well. One that failed is tried again, but not all the time."""
+    try:
+        described = await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    well = described.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
+    return well or (described.close_time is not None and datetime.now(UTC) - described.close_time < TRY_AGAIN_AFTER)
+
+
+def _provision(inventory: Inventory) -> InstanceRequest | None:
+    """A request that can be fulfilled now, for the first customer who has a network where there is room."""
+    snapshot = inventory.snapshot()
+    for customer in snapshot.customers:
+        for network in customer.networks:
+            request = InstanceRequest(
+                instance=NAME, customer=customer.name, site=network.site, requested_by=NAME, dry_run=True
+            )
+            try:
+                plan_instance(request, service(request.service).needs(request), snapshot)
+            except FreeholdError:
+                continue
+            return request
+    return None
+
+
+def _decommission(inventory: Inventory) -> DecommissionRequest | None:
+    """The end of the oldest instance on record, only planned."""
+    for instance in inventory.instances():
+        return DecommissionRequest(instance=instance.name, requested_by=NAME, dry_run=True)
+    return None
+
+
+EXAMPLES: dict[str, tuple[str, Callable[[Inventory], Request | None]]] = {
+    "example-provision": ("ProvisionInstance", _provision),
+    "example-decommission": ("DecommissionInstance", _decommission),
+}
