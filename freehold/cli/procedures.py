@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Any
 
 from rich.live import Live
@@ -88,13 +89,16 @@ async def views(handle: WorkflowHandle[Any, Any]) -> AsyncIterator[ProcedureView
 
 
 async def follow(handle: WorkflowHandle[Any, Outcome], *, to_the_end: bool, quiet: bool) -> ProcedureView:
-    """Show the steps live until the procedure ends, or until it waits for a person."""
-    with Live(console=console.err, refresh_per_second=8, transient=False) as live:
+    """Show the steps live until the procedure ends, or until it waits for a person; once where nobody can watch."""
+    live = Live(console=console.err, refresh_per_second=8) if console.err.is_terminal and not quiet else None
+    with live or nullcontext():
         async for view in views(handle):
-            if not quiet:
+            if live:
                 live.update(steps_table(view))
             if view.waiting is not None and not to_the_end:
                 break
+    if not live and not quiet:
+        console.err.print(steps_table(view))
     return view
 
 

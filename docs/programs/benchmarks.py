@@ -1,0 +1,94 @@
+"""The tables of docs/benchmarks.md, from the results in benchmarks/results: `python -m docs.programs.benchmarks`.
+
+With the names of benchmarks it runs those first: `python -m docs.programs.benchmarks planning port_changes`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from docs.programs.marked import fill, table
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks/results"
+PAGE = ROOT / "docs/benchmarks.md"
+
+Result = dict[str, Any]
+
+
+def port_changes(found: Result) -> str:
+    rows = [(r["way"], r["sessions"], r["saves"], f"{r['seconds']:.2f} s", f"{r['ratio']:.1f}") for r in found["rows"]]
+    return table(("way", "sessions", "saves", "time", "times the first way"), rows)
+
+
+def planning(found: Result) -> str:
+    rows = [
+        ("plan one compact instance (1 server)", f"{found['compact_s']:.2f} s", f"{found['compact_worst_s']:.2f} s"),
+        ("plan one distributed instance", f"{found['distributed_s']:.2f} s", f"{found['distributed_worst_s']:.2f} s"),
+        ("read the hall from the inventory", f"{found['read_s']:.2f} s", f"{found['read_worst_s']:.2f} s"),
+        ("reserve", f"{found['reserve_s'] * 1000:.1f} ms", f"{found['reserve_worst_s'] * 1000:.1f} ms"),
+    ]
+    size = f"{found['servers']:,} servers, {found['switches']} switches, {found['cables']:,} cables:\n\n"
+    return size + table(("what", f"median of {found['rounds']}", "worst"), rows)
+
+
+def mariadb_objects(found: Result) -> str:
+    rows = [
+        (r["method"], r["size"], f"{r['mariadb_ms']:.1f} ms", f"{r['disk_ms']:.1f} ms", f"{r['speed']:.2f}")
+        for r in found["rows"]
+    ]
+    return table(("request", "size", "in MariaDB", "on disk", "speed against disk"), rows)
+
+
+def provisioning(found: Result) -> str:
+    return table(("figure", "value"), [(key.replace("_", " "), value) for key, value in found.items()])
+
+
+TABLES: dict[str, Callable[[Result], str]] = {
+    "port_changes": port_changes,
+    "planning": planning,
+    "mariadb_objects": mariadb_objects,
+    "provisioning": provisioning,
+}
+
+
+def run(name: str) -> None:
+    """Run one benchmark and keep what it printed, with the load that the computer had before."""
+    load, began = os.getloadavg()[0], datetime.now(UTC)
+    words = [sys.executable, "-m", f"benchmarks.{name}", "--json"]
+    done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    kept = {
+        "benchmark": name,
+        "at": f"{began:%Y-%m-%d %H:%M:%S} UTC",
+        "cores": os.cpu_count(),
+        "load_before": round(load, 2),
+        "result": json.loads(done.stdout),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def main(names: Sequence[str]) -> None:
+    for name in names:
+        run(name)
+    parts = {}
+    for name, make in TABLES.items():
+        file = RESULTS / f"{name}.json"
+        if not file.exists():
+            parts[name] = f"Not measured yet: `python -m docs.programs.benchmarks {name}`."
+            continue
+        kept = json.loads(file.read_text())
+        note = f"_{kept['at']}, {kept['cores']} cores, load before the run {kept['load_before']}._"
+        parts[name] = f"{make(kept['result'])}\n\n{note}"
+    fill(PAGE, parts)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
