@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from freehold.models.plan import DeviceDiff, Plan, PlannedPort
-from freehold.models.procedure import ProcedureView, StepState, Waiting
+from freehold.models.procedure import ProcedureView, StepState, StepView, Waiting
 from workflows.people import PLACEHOLDER
 
 MARKS = {
@@ -20,6 +20,7 @@ MARKS = {
     StepState.SKIPPED: "skipped",
     StepState.UNDOING: "**undoing**",
     StepState.UNDONE: "undone",
+    StepState.STOPPED: "stopped",
 }
 BUSY = (StepState.RUNNING, StepState.UNDOING)
 CELL = 160
@@ -76,11 +77,11 @@ def _plan(plan: Plan, plan_hash: str) -> str:
         f"by {asked.requested_by}",
         f"endpoint | {plan.endpoint.url}",
         *_some([f"server {s.server} | rack {s.rack} unit {s.unit}: {', '.join(s.roles)}" for s in plan.servers]),
-        *[f"{n.purpose} network | VLAN {n.vlan}, {n.prefix}" for n in plan.networks],
+        *[f"{n.purpose} network | VLAN {n.vlan}, `{n.prefix}`" for n in plan.networks],
         *_some([f"port {p.switch} {p.change.port} | {_becomes(p)}" for p in plan.ports]),
         *_some([f"changes on {d.device} | {_size(d)}" for d in plan.diffs]),
     ]
-    table = "\n".join([f"| plan | `{plan_hash}` |", "|:--|:--|", *(f"| {row} |" for row in rows)])
+    table = "\n".join([f"| plan | `{plan_hash}` |", "|:--|:--|", *map(_row, rows)])
     return f"{table}\n\nThe exact changes of every device: tab **Queries**, query `progress`." if plan.diffs else table
 
 
@@ -94,8 +95,22 @@ def _becomes(port: PlannedPort) -> str:
 
 def _size(change: DeviceDiff) -> str:
     changed = [line for line in change.diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-    lines = f"{len(changed)} lines of configuration"
-    return f"{lines}, {len(change.commands)} commands" if change.commands else lines
+    lines = f"{_count(len(changed), 'line')} of configuration"
+    return f"{lines}, {_count(len(change.commands), 'command')}" if change.commands else lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _row(cells: str) -> str:
+    """A table's row whose first cell stays on one line."""
+    first, rest = cells.split(" | ", 1)
+    return f"| {_unbroken(first)} | {rest} |"
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _some(rows: list[str]) -> list[str]:
@@ -105,10 +120,13 @@ def _some(rows: list[str]) -> list[str]:
 
 def _steps(view: ProcedureView) -> str:
     rows = [
-        f"| {s.name} | {MARKS[s.state]} | {'' if s.seconds is None else f'{s.seconds:.1f} s'} | {_cut(s.note, CELL)} |"
-        for s in view.steps
+        f"| {_unbroken(s.name)} | {MARKS[s.state]} | {_unbroken(_time(s))} | {_cut(s.note, CELL)} |" for s in view.steps
     ]
     return "\n".join(["| step | state | time | |", "|:--|:--|--:|:--|", *rows])
+
+
+def _time(step: StepView) -> str:
+    return "" if step.seconds is None else f"{step.seconds:.1f} s"
 
 
 def _messages(view: ProcedureView) -> str:

@@ -114,7 +114,7 @@ async def running_rig(
 ) -> AsyncIterator[Rig]:
     """A rig with a worker in this process; its switch sessions end with it."""
     hall = hall or make_hall()
-    parts = make_parts(home, hall, load_settings(home=home, task_queue=f"rig-{home.name}", **settings))
+    parts = make_parts(home, hall, load_settings(**{"home": home, "task_queue": f"rig-{home.name}", **settings}))
     parts.inventory.import_hall(hall, {d.name: "ssh-ed25519 AAAA" for d in hall.devices})
     assert isinstance(parts.devices, SimulatedDevices)
     rig = Rig(client, parts, parts.devices, hall)
