@@ -16,14 +16,14 @@ STEP = SearchAttributeKey.for_keyword("FreeholdStep")
 WAITING_FOR = SearchAttributeKey.for_keyword("FreeholdWaitingFor")
 ALL = (INSTANCE, CUSTOMER, SITE, STEP, WAITING_FOR)
 
-_BUSY = (StepState.RUNNING, StepState.WAITING, StepState.PARKED, StepState.UNDOING)
+BUSY = (StepState.RUNNING, StepState.WAITING, StepState.PARKED, StepState.UNDOING)
 
 
 def show(view: ProcedureView) -> None:
     """Bring the attributes to what the view says; nothing is sent when they say so already."""
     has = workflow.info().typed_search_attributes
     last = has.get(STEP) or ""
-    busy = next((s.name for s in view.steps if s.state in _BUSY), last if _is_ours(last, view) else "")
+    busy = next((s.name for s in view.steps if s.state in BUSY), last if _is_ours(last, view) else "")
     wanted = {
         INSTANCE: view.instance,
         CUSTOMER: view.customer,

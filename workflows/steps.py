@@ -167,6 +167,9 @@ class Steps:
         """Show how it ended, and let messages that are being answered come to their end."""
         self.outcome = outcome
         self._waiting = None
+        for name, view in self._views.items():
+            if view.state in attributes.BUSY:  # it was cut off, and another step's undo took it back
+                self._views[name] = view.model_copy(update={"state": StepState.STOPPED})
         self._show()
         await workflow.wait_condition(workflow.all_handlers_finished)
 

@@ -36,6 +36,7 @@ COLOURS = {
     StepState.SKIPPED: "dim",
     StepState.UNDOING: "magenta",
     StepState.UNDONE: "magenta",
+    StepState.STOPPED: "dim",
 }
 
 

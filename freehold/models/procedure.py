@@ -20,6 +20,7 @@ class StepState(Choice):
     SKIPPED = "skipped"
     UNDOING = "undoing"
     UNDONE = "undone"
+    STOPPED = "stopped"  # the procedure ended in the middle of it
 
 
 class StepView(Model):
