@@ -15,7 +15,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from freehold.errors import FreeholdError
+from freehold.errors import FreeholdError, NotFound
 from freehold.inventory import Inventory
 from freehold.models.request import DecommissionRequest, InstanceRequest
 from freehold.planning.provision import plan_instance
@@ -77,7 +77,10 @@ async def _is_there(client: Client, workflow_id: str) -> bool:
 
 def _provision(inventory: Inventory) -> InstanceRequest | None:
     """A request that can be fulfilled now, for the first customer who has a network where there is room."""
-    snapshot = inventory.snapshot()
+    try:
+        snapshot = inventory.snapshot()
+    except NotFound:
+        return None  # no hall was imported yet
     for customer in snapshot.customers:
         for network in customer.networks:
             request = InstanceRequest(

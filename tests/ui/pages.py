@@ -21,7 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from tests.workflows.rig import Rig
 from workers.examples import EXAMPLES, make_examples
 
-PATIENCE_MS = 20_000
+PATIENCE_MS = 40_000
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -162,7 +162,7 @@ async def _is_gone(rig: Rig, workflow_id: str) -> bool:
     return False
 
 
-async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 20) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 60) -> None:
     async with asyncio.timeout(within_s):
         while not await holds():
             await asyncio.sleep(0.1)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import expect
 
+from freehold.inventory import Inventory
 from freehold.models.instance import InstanceState
 from tests.ui.pages import WebUi, fresh_examples
 from tests.workflows.rig import Rig, request, until_waiting
-from workers.examples import make_examples
+from workers.examples import EXAMPLES, make_examples
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 
 def a_request(name: str = "acme-1", **fields: Any) -> dict[str, Any]:
@@ -157,3 +159,9 @@ async def test_examples_are_made_once_and_hold_nothing(rig: Rig) -> None:
     assert await fresh_examples(rig) == ("example-provision",)
     assert await make_examples(rig.client, rig.parts.settings.task_queue, rig.inventory) == ()
     assert rig.everything() == before
+
+
+def test_without_a_hall_nothing_can_be_an_example(tmp_path: Path) -> None:
+    inventory = Inventory(f"sqlite:///{tmp_path}/empty.db")
+    assert [make(inventory) for _, make in EXAMPLES.values()] == [None, None]
+    inventory.close()

@@ -6,7 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import RawValue
 
 from freehold.models.procedure import Outcome
 from tests.workflows.rig import Rig, until_waiting, view
@@ -46,10 +48,12 @@ async def test_messages_that_do_not_fit_are_recorded_and_harm_nothing(
     for payload in (None, 7, "yes", [], {}, {"operator": 3}, {"operator": "olivia"}, {"operator": "x" * 1_000_000}):
         await waiting.signal("approve", payload)
     await waiting.signal("approve")
+    await waiting.signal("approve", args=[7, {"operator": "amir"}])
+    await waiting.signal("approve", RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b"{no JSON")))
     await waiting.signal("dance", {"operator": "amir"})
     await waiting.signal("retry", {"operator": "amir"})
     async with asyncio.timeout(20):
-        while len((seen := await view(waiting)).messages) < 11:
+        while len((seen := await view(waiting)).messages) < 13:
             await asyncio.sleep(0.05)
     assert not any(m.accepted for m in seen.messages)
     assert all(m.note and len(m.note) <= 500 for m in seen.messages)
