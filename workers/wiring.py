@@ -34,6 +34,9 @@ FAILING: Sequence[type[BaseException]] = (ValidationError,)
 THREADS = 32
 """Sessions with devices at the same time, in one worker process."""
 
+WORKFLOW_TASKS = 8
+"""Workflow tasks at the same time: Python runs one of them anyway, and each must answer within two seconds."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -82,6 +85,7 @@ def make_worker(client: Client, parts: Parts, **options: Any) -> Worker:
         activities=activities(parts, client),
         activity_executor=ThreadPoolExecutor(THREADS, thread_name_prefix="activity"),
         max_concurrent_activities=THREADS,
+        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         workflow_failure_exception_types=FAILING,
         graceful_shutdown_timeout=timedelta(seconds=5),
         **{**defaults, **options},

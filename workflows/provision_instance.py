@@ -70,14 +70,13 @@ class ProvisionInstance:
         planned = await self._plan()
         plan = self._current_plan
         if planned.exists:
+            self.steps.no_way_back("it was active before this run")
             return await self._end("active", "this very request was fulfilled before")
         if self._request.dry_run:
             return await self._end("planned")
         await self.steps.approve("approval", plan, planned.approval)
         if self.steps.approvals:
-            await call(
-                InventoryActivities.keep_evidence, approval_evidence(plan, self.steps.approvals), **policies.QUICK
-            )
+            await self.steps.do("approval", self._keep_approval)
         await self.steps.do("check cables", self._check_cables)
         await self.steps.do("configure switch ports", self._open_ports, undo=self._close_ports)
         await self.steps.do("issue secrets", self._issue_secrets, undo=self._withdraw_secrets)
@@ -88,7 +87,7 @@ class ProvisionInstance:
         await self.steps.do("prove service", lambda: self._probe(ProbeKind.CUSTOMER))
         await self.steps.do("prove isolation", lambda: self._probe(ProbeKind.STRANGER))
         await self.steps.do("activate", self._activate)
-        return await self._end("active")
+        return await self._end("active", step="activate")
 
     # -- steps, in the order of the procedure ----------------------------------------------------------
 
@@ -142,6 +141,11 @@ class ProvisionInstance:
         if keep:
             await call(InventoryActivities.keep_plan, plan, **policies.QUICK)
         return plan
+
+    async def _keep_approval(self) -> None:
+        evidence = approval_evidence(self._current_plan, self.steps.approvals)
+        await call(InventoryActivities.keep_evidence, evidence, **policies.QUICK)
+        self.steps.note("approval", evidence.claim)
 
     async def _check_cables(self) -> None:
         seen = await call(CablingActivities.verify_cables, self._ref, **policies.DEVICE)
@@ -199,8 +203,8 @@ class ProvisionInstance:
 
     # -- the end, and the way back ---------------------------------------------------------------------
 
-    async def _end(self, outcome: str, reason: str = "") -> Outcome:
-        await self._drop_lease()
+    async def _end(self, outcome: str, reason: str = "", step: str = "plan") -> Outcome:
+        await self.steps.do(step, self._drop_lease)
         await self.steps.finish(outcome)
         return self._outcome(outcome, reason)
 
