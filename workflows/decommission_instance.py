@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calls import call
     from workflows.people import answerable
     from workflows.records import approval_evidence, lease
-    from workflows.steps import Refused, Steps, Undone, needed, to_the_end
+    from workflows.steps import Refused, Steps, Undone, needed, to_the_end, together
     from workflows.switch_changes import SwitchChanges
 
 
@@ -67,8 +67,7 @@ class DecommissionInstance:
         if self._request.dry_run:
             return await self._end("planned")
         await self.steps.approve("approval", plan, planned.approval)
-        evidence = approval_evidence(plan, self.steps.approvals)
-        await call(InventoryActivities.keep_evidence, evidence, **policies.QUICK)
+        await self.steps.do("approval", lambda: self._keep_approval(plan))
         self.steps.no_way_back("the service is being destroyed, as approved")
         return await to_the_end(self._destroy(plan))
 
@@ -78,7 +77,7 @@ class DecommissionInstance:
         await self.steps.do("close switch ports", self._close_ports)
         await self.steps.do("erase disks", lambda: self._erase(plan))
         await self.steps.do("return to pool", self._return)
-        return await self._end("gone")
+        return await self._end("gone", step="return to pool")
 
     async def _take_lease(self) -> None:
         await call(InventoryActivities.take_lease, lease(self._request.instance), **policies.QUICK)
@@ -89,6 +88,11 @@ class DecommissionInstance:
     async def _plan(self) -> PlanResult:
         return await call(InventoryActivities.plan_end, self._request, **policies.QUICK)
 
+    async def _keep_approval(self, plan: Plan) -> None:
+        evidence = approval_evidence(plan, self.steps.approvals)
+        await call(InventoryActivities.keep_evidence, evidence, **policies.QUICK)
+        self.steps.note("approval", evidence.claim)
+
     async def _unwatch(self) -> None:
         state = StateInput(instance=self._request.instance, state=InstanceState.DECOMMISSIONING)
         await call(InventoryActivities.set_state, state, **policies.QUICK)
@@ -96,13 +100,11 @@ class DecommissionInstance:
 
     async def _stop(self, plan: Plan) -> None:
         refs = [ServerRef(instance=plan.instance, server=s.server) for s in plan.servers]
-        await asyncio.gather(
-            *(call(ServerActivities.remove, ref, summary=ref.server, **policies.DEVICE) for ref in refs)
-        )
+        await together(call(ServerActivities.remove, ref, summary=ref.server, **policies.DEVICE) for ref in refs)
 
     async def _close_ports(self) -> None:
         plan = await call(InventoryActivities.undo_plan, self._ref, **policies.QUICK)
-        await asyncio.gather(*(self._switches.apply(plan.switch_undo(switch)) for switch in plan.switches()))
+        await together(self._switches.apply(plan.switch_undo(switch)) for switch in plan.switches())
 
     async def _erase(self, plan: Plan) -> None:
         disks = [
@@ -110,8 +112,8 @@ class DecommissionInstance:
             for server in plan.servers
             for disk in server.disks
         ]
-        records = await asyncio.gather(
-            *(call(ServerActivities.erase, d, summary=f"{d.server} {d.disk}", **policies.LONG) for d in disks)
+        records = await together(
+            call(ServerActivities.erase, d, summary=f"{d.server} {d.disk}", **policies.LONG) for d in disks
         )
         self.steps.note("erase disks", "; ".join(f"{r.server} {r.disk}: {r.method}" for r in records))
 
@@ -119,8 +121,8 @@ class DecommissionInstance:
         await call(ServiceActivities.withdraw_secrets, self._ref, **policies.QUICK)
         await call(InventoryActivities.retire, self._ref, **policies.QUICK)
 
-    async def _end(self, outcome: str, reason: str = "") -> Outcome:
-        await self._drop_lease()
+    async def _end(self, outcome: str, reason: str = "", step: str = "plan") -> Outcome:
+        await self.steps.do(step, self._drop_lease)
         await self.steps.finish(outcome)
         return self._outcome(outcome, reason)
 

@@ -36,6 +36,8 @@ from workflows import policies
 PARKING = (
     "preview_switch",
     "preview_server",
+    "keep_plan",
+    "keep_evidence",
     "verify_cables",
     "hand_in",
     "apply_changes",
