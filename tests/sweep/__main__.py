@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -248,6 +249,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=(), choices=ALL, help="these activities instead of all")
     given = parser.parse_args()
     configure_logs(LogLevel.error)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # clean up then, too
     fleet.take_down_named(LAB)
     with tempfile.TemporaryDirectory(prefix="freehold-sweep-") as folder:
         names = [f"{n}_port" for n in ("temporal", "temporal_ui", "temporal_http", "temporal_metrics")]
@@ -256,6 +258,7 @@ def main() -> int:
         settings = load_settings(home=Path(folder), worker_module="tests.sweep.worker", **ports)
         (settings.home / "orders").mkdir()
         lab = Lab(rebase(load_hall(ROOT / "halls" / "lab.yaml"), MANAGEMENT), LAB)
+        fleet.own(lab.state)  # if this process is killed, the next lab removes it
         try:
             lab.up()
             inventory = Inventory(settings.database_url)
