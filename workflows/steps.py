@@ -303,14 +303,14 @@ def _same_person(one: str, other: str) -> bool:
 
 
 def explain(error: BaseException) -> str:
-    """The innermost reason, in the words of whoever raised it, with its type."""
+    """The reason, in the words of whoever raised it in our code, with its type."""
     reason, type_ = reason_and_type(error)
     return f"{reason} [{type_}]"
 
 
 def reason_and_type(error: BaseException) -> tuple[str, str]:
-    while isinstance(error, FailureError) and isinstance(error.cause, FailureError):
-        error = error.cause
+    while not isinstance(error, ApplicationError) and isinstance(error, FailureError) and error.cause is not None:
+        error = error.cause  # no further than our sentence: below it is what a library said
     if isinstance(error, ApplicationError):
         return error.message, error.type or "ApplicationError"
     return str(error) or type(error).__name__, type(error).__name__
