@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Network
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from freehold.models.hall import Cable, Customer, Device, DeviceKind, Hall, Rack, Site
 from freehold.models.network import PortConfig
 from freehold.models.plan import Hold, HoldKind
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 End = tuple[str, str]
 """A cable's end as plain text: device and port."""
@@ -95,6 +97,8 @@ class InventorySnapshot:
 
     def fabric(self, site: str) -> nx.Graph[str]:
         """The site's switches and the cables between them; of parallel cables only the first carries our VLANs."""
+        import networkx as nx  # noqa: PLC0415  a third of a command's start, and few commands plan
+
         switches = sorted(d.name for d in self.devices if d.site == site and d.kind is DeviceKind.SWITCH)
         graph: nx.Graph[str] = nx.Graph()
         graph.add_nodes_from(switches)

@@ -60,9 +60,8 @@ def up(settings: Settings, say: Say) -> StackStatus:
             _check_same(settings, found)
             _refresh_prometheus(settings, found, say)
             say("Already running.")
-        else:
-            _start(settings, say)
-        return _wait_until_ready(settings, say)
+            return _wait_until_ready(settings, say)
+        return _wait_until_ready(settings, say, _start(settings, say))
 
 
 def down(settings: Settings, say: Say) -> bool:
@@ -80,7 +79,7 @@ def down(settings: Settings, say: Say) -> bool:
     return bool(supervisor or remains)
 
 
-def _start(settings: Settings, say: Say) -> None:
+def _start(settings: Settings, say: Say) -> subprocess.Popen[bytes]:
     settings.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     if stale := _clear(settings):
         say(f"Stopped {stale} processes that an earlier stack left behind.")
@@ -92,14 +91,14 @@ def _start(settings: Settings, say: Say) -> None:
             say(f"Created search attributes {', '.join(created)}.")
     say(f"Starting {', '.join(program.name for program in stack)} ...")
     state_file(settings).unlink(missing_ok=True)
-    _launch(settings)
+    return _launch(settings)
 
 
-def _launch(settings: Settings) -> None:
+def _launch(settings: Settings) -> subprocess.Popen[bytes]:
     environment = os.environ | settings.environment() | {MARK: str(settings.home)}
     environment.pop("FREEHOLD_OPERATOR", None)  # whoever types `up` is not the workers' identity
     with (settings.logs / "supervisor.log").open("ab") as output:
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "freehold.stack.supervisor"],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -114,7 +113,7 @@ async def _prepare_foreign_server(settings: Settings) -> list[str]:
     return await temporal.ensure_search_attributes(await connect(settings))
 
 
-def _wait_until_ready(settings: Settings, say: Say) -> StackStatus:
+def _wait_until_ready(settings: Settings, say: Say, supervisor: subprocess.Popen[bytes] | None = None) -> StackStatus:
     began, told = time.monotonic(), set[str]()
     restarts = {program.name: program.restarts for program in read_state(settings)}
     while time.monotonic() - began < START_TIMEOUT.total_seconds():
@@ -127,7 +126,7 @@ def _wait_until_ready(settings: Settings, say: Say) -> StackStatus:
             return found
         if any(each.restarts - restarts.get(each.name, 0) >= TRIES for each in found.programs):
             break
-        if not found.supervisor and time.monotonic() - began > KILL_TIMEOUT.total_seconds():
+        if not found.supervisor and (supervisor is None or supervisor.poll() is not None):
             raise StackError(f"The supervisor did not start; {settings.logs / 'supervisor.log'} says why.")
         time.sleep(0.1)
     raise StackError(" ".join(_why_not_ready(settings, program) for program in status(settings).programs).strip())
