@@ -67,7 +67,9 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_cache_path("freehold"),
         description="programs and images that can be fetched or built again",
     )
-    database_url: str = Field(default="", repr=False, description="of the inventory; empty: an SQLite file in home")
+    database_url: str = Field(
+        default="", repr=False, description="of the inventory, e.g. of a PostgreSQL; empty: an SQLite file in home"
+    )
 
     identity: Person = Field(
         default_factory=whoami,
@@ -75,21 +77,23 @@ class Settings(BaseSettings):
         description="the name under which commands connect to Temporal; stands in every event they cause",
     )
 
-    temporal_port: Port = 7233
-    temporal_ui_port: Port = 8233
-    temporal_http_port: Port = 7243
-    temporal_metrics_port: Port = 7235
-    temporal_namespace: str = "default"
-    temporal_retention_days: int = Field(default=30, ge=1)
+    temporal_port: Port = Field(default=7233, description="our own Temporal server; all ports are on loopback")
+    temporal_ui_port: Port = Field(default=8233, description="its Web UI")
+    temporal_http_port: Port = Field(default=7243, description="its HTTP API")
+    temporal_metrics_port: Port = Field(default=7235, description="its metrics")
+    temporal_namespace: str = Field(default="default", description="the namespace of our procedures")
+    temporal_retention_days: int = Field(default=30, ge=1, description="days a run is kept after its end")
     temporal_ui_url: str | None = Field(default=None, description="the Web UI of a server that is not ours")
-    task_queue: str = "freehold"
+    task_queue: str = Field(default="freehold", description="on which the workers take work")
     worker_module: str = Field(default="workers.main", description="what `freehold up` runs as its workers")
 
-    worker_metrics_port: Port = 9466
-    prometheus_port: Port = 9090
-    prometheus_retention_days: int = Field(default=15, ge=1)
-    scrape_interval_s: int = Field(default=15, ge=1)
-    instance_scrape_interval_s: int = Field(default=15, ge=1, description="5 in the lab")
+    worker_metrics_port: Port = Field(default=9466, description="the workers' metrics")
+    prometheus_port: Port = Field(default=9090, description="our own Prometheus")
+    prometheus_retention_days: int = Field(default=15, ge=1, description="days that metrics are kept")
+    scrape_interval_s: int = Field(default=15, ge=1, description="seconds between looks at Temporal and the workers")
+    instance_scrape_interval_s: int = Field(
+        default=15, ge=1, description="seconds between looks at an instance; 5 in the demo"
+    )
 
     approval_quorum: int = Field(default=1, ge=1, description="how many people must approve a plan")
     approval_hours: float = Field(default=72, gt=0, description="hours until a request for approval lapses")
@@ -97,7 +101,7 @@ class Settings(BaseSettings):
         default=False, description="plans that only use installed, powered hardware need no approval"
     )
 
-    log_level: LogLevel = LogLevel.info
+    log_level: LogLevel = Field(default=LogLevel.info, description="debug, info, warning or error")
 
     @model_validator(mode="before")
     @classmethod
