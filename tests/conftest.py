@@ -108,6 +108,7 @@ async def _prepare(settings: Settings, process: subprocess.Popen[bytes], log: Pa
     await server.ensure_search_attributes(client)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one folder share labs, servers and their names: with `-n` they stay in one process."""
     for item in items:

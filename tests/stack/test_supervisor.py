@@ -43,7 +43,7 @@ async def supervised(settings: Settings, *stack: Program) -> AsyncIterator[Super
 
 async def until(check: Callable[[], bool], seconds: float = 15) -> None:
     async with asyncio.timeout(seconds):
-        while not check():  # noqa: ASYNC110 - what is waited for is another process
+        while not check():
             await asyncio.sleep(0.05)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 import threading
 import time
@@ -151,7 +150,11 @@ async def test_the_worker_killed_in_every_activity(temporal: TemporalServer, cli
     parts.inventory.import_hall(hall, {d.name: "ssh-ed25519 AAAA" for d in hall.devices})
     rig = Rig(client, parts, parts.devices, hall)  # type: ignore[arg-type]
     before = rig.everything()
-    keeper = asyncio.create_task(_keep_worker_alive(settings.environment(), home))
+    worker = await asyncio.create_subprocess_exec(
+        *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.workflows.killed_worker", str(home)),
+        cwd=ROOT,
+        env={**os.environ, **settings.environment()},
+    )
     try:
         handle = await rig.provision()
         assert (await rig.approved(handle, within_s=120)).outcome == "active"
@@ -159,12 +162,12 @@ async def test_the_worker_killed_in_every_activity(temporal: TemporalServer, cli
         assert (await rig.approved(await rig.decommission(), within_s=60)).outcome == "gone"
         assert rig.everything() == before
     finally:
-        keeper.cancel()
-        deaths = await asyncio.gather(keeper, return_exceptions=True)
+        assert worker.returncode is None, "a worker ended otherwise than by its own kill"
+        worker.kill()
+        await worker.wait()
         await end_all(client, settings.task_queue)
     killed = {path.name for path in (home / "killed").iterdir()}
     assert {*PARKING, "take_lease", "place", "keep_plan", "keep_evidence", "erase", "retire"} <= killed
-    assert deaths
 
 
 async def _approve_and_wait_for_park(handle: Any) -> Any:
@@ -194,27 +197,3 @@ async def _uninterrupted(client: Client, home: Path) -> tuple[Any, ...]:
     async with running_rig(client, home) as rig:
         assert (await rig.approved(await rig.provision())).outcome == "active"
         return _ends(rig)
-
-
-async def _keep_worker_alive(environment: dict[str, str], home: Path) -> None:
-    """Start the worker again each time it dies; bounded, and none outlives the test."""
-    for _ in range(60):
-        worker = await asyncio.create_subprocess_exec(
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "--",
-            sys.executable,
-            "-m",
-            "tests.workflows.killed_worker",
-            str(home),
-            cwd=ROOT,
-            env={**os.environ, **environment},
-        )
-        try:
-            assert await worker.wait() == -signal.SIGKILL
-        except BaseException:
-            if worker.returncode is None:
-                worker.kill()
-                await worker.wait()
-            raise
