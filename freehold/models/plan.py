@@ -126,6 +126,11 @@ class Plan(Model):
     management: tuple[tuple[Name, Address], ...] = Field(
         default=(), description="management address of every server and switch in the plan"
     )
+    installs: tuple[Name, ...] = Field(
+        default=(),
+        description="servers of the plan that still lie in the storeroom; their rack, unit and cables are planned",
+    )
+    power_on: tuple[Name, ...] = Field(default=(), description="mounted servers that are switched off")
     diffs: tuple[DeviceDiff, ...] = Field(default=(), description="empty until the devices were read")
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from freehold.models.base import Choice, Model
+from freehold.models.checklist import Checklist
 from freehold.models.plan import Plan
 
 
@@ -68,6 +69,7 @@ class ProcedureView(Model):
     waiting: Waiting | None = None
     plan: Plan | None = None
     plan_hash: str = ""
+    checklist: Checklist | None = Field(default=None, description="the work that waits for hands")
     messages: tuple[MessageRecord, ...] = ()
     outcome: str = Field(default="", description="empty while it runs; active, planned, undone, rejected, ...")
 

@@ -1,0 +1,51 @@
+"""What is plugged where, held against what should be: one finding per cable."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from freehold.models.base import Choice, Model
+from freehold.models.hall import Cable
+from freehold.models.network import PortRef, Ref
+
+
+class Verdict(Choice):
+    """What is true of one cable. Everything but `ok` goes back to the technician."""
+
+    OK = "ok"
+    MISSING = "missing"  # neither end sees a neighbour
+    WRONG_PORT = "wrong port"  # right device, another port
+    SWAPPED = "swapped with"  # two or more cables of the plan changed places: the whole rotation is named
+    WRONG_DEVICE = "wrong device"
+    UNEXPECTED = "unexpected"  # a cable where none should be
+    DUPLICATE = "duplicate neighbour"  # two neighbours on one port
+    UNKNOWN = "cannot be seen"  # a device did not answer, or LLDP is off at one end
+
+
+class Sight(Model):
+    """What one port sees: its neighbours as device/port, and MAC addresses where no operating system answers."""
+
+    port: Ref
+    neighbours: tuple[PortRef, ...] = ()
+    macs: tuple[str, ...] = ()
+    answered: bool = Field(default=True, description="False: the device could not be asked")
+
+
+class Move(Model):
+    """Take one end of a cable out of `from_port` (or from where it lies loose) and plug it into `to_port`."""
+
+    cable: str
+    from_port: Ref | None
+    to_port: Ref
+
+
+class CableFinding(Model):
+    """The verdict on one cable, in words and as the move that cures it."""
+
+    cable: Cable
+    verdict: Verdict
+    words: str = Field(description="what is where now, and what to move where")
+    swapped_with: tuple[str, ...] = Field(
+        default=(), description="labels of the other cables of the rotation, in order"
+    )
+    moves: tuple[Move, ...] = Field(default=(), description="the fewest that cure it; shared by a rotation")
