@@ -88,3 +88,7 @@ class StackError(FreeholdError):
     """A part of the local stack, or the Temporal server in use, does not do what it must."""
 
     retryable = True
+
+
+class ProcedureFailed(FreeholdError):
+    """A procedure ended without reaching its goal; the message is its reason."""

@@ -18,14 +18,15 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.request import DecommissionRequest
     from freehold.models.work import DiskRef, PlanRef, PlanResult, ServerRef, StateInput
     from workflows import policies
+    from workflows.calls import call
+    from workflows.people import answerable
     from workflows.records import approval_evidence, lease
     from workflows.steps import Refused, Steps, Undone, needed, to_the_end
     from workflows.switch_changes import SwitchChanges
 
-call = workflow.execute_activity_method
-
 
 @workflow.defn
+@answerable
 class DecommissionInstance:
     """End an instance and destroy its data. There is no way back once the service is stopped."""
 

@@ -6,8 +6,9 @@ recorded. An update is refused at once, visibly, by its validator. Both end in t
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 from temporalio import workflow
@@ -15,11 +16,22 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from freehold.models.checklist import ConfirmItems
     from freehold.models.procedure import MessageRecord
     from freehold.models.request import Abort, Approve, Reject, Retry
+    from freehold.models.wording import in_words
 
-Said = Approve | Reject | Retry | Abort
-MODELS: dict[str, type[Said]] = {"approve": Approve, "reject": Reject, "retry": Retry, "abort": Abort}
+Said = Approve | Reject | Retry | Abort | ConfirmItems
+MODELS: dict[str, type[Said]] = {
+    "approve": Approve,
+    "reject": Reject,
+    "retry": Retry,
+    "abort": Abort,
+    "confirm_items": ConfirmItems,
+}
+NAMES = {model: name for name, model in MODELS.items()}
+PLACEHOLDER = "YOUR NAME"
+"""Stands in the JSON that we show; whoever leaves it in has not said who they are."""
 RECORDS_KEPT = 200
 """Messages shown; older ones stay in the history only."""
 
@@ -34,87 +46,117 @@ class People:
         self.records: list[MessageRecord] = []
         self.other_signals: dict[str, Callable[[Any], None]] = {}
         self._refuse, self._accept = refuse, accept
-        workflow.set_dynamic_signal_handler(self._on_signal)
-        for update, validator in (
-            (self._approve, self._check_approve),
-            (self._reject, self._check_reject),
-            (self._retry, self._check_retry),
-            (self._abort, self._check_abort),
-        ):
-            workflow.set_update_handler(update.__name__.removeprefix("_"), update, validator=validator)
 
-    # One method per update, because its argument's type is what the UI's JSON is decoded into.
-    async def _approve(self, said: Approve) -> str:
-        return self._take(said)
-
-    def _check_approve(self, said: Approve) -> None:
-        self._check(said)
-
-    async def _reject(self, said: Reject) -> str:
-        return self._take(said)
-
-    def _check_reject(self, said: Reject) -> None:
-        self._check(said)
-
-    async def _retry(self, said: Retry) -> str:
-        return self._take(said)
-
-    def _check_retry(self, said: Retry) -> None:
-        self._check(said)
-
-    async def _abort(self, said: Abort) -> str:
-        return self._take(said)
-
-    def _check_abort(self, said: Abort) -> None:
-        self._check(said)
-
-    def _check(self, said: Said) -> None:
+    def check(self, name: str, given: Sequence[object]) -> Said:
+        """The message as its model. Raises ApplicationError with the reason when it cannot be taken now."""
+        try:
+            said = MODELS[name].model_validate(_decoded(given))
+        except ValidationError as error:
+            raise ApplicationError(in_words(error), type="BadInput") from None
+        if said.operator.casefold() == PLACEHOLDER.casefold():
+            raise ApplicationError(f"operator: put your own name in the place of {PLACEHOLDER}", type="BadInput")
         if reason := self._refuse(said):
             raise ApplicationError(reason, type="Refused")
+        return said
 
-    def _take(self, said: Said) -> str:
+    def take(self, name: str, given: Sequence[object]) -> str:
+        """Check a message, act on it and record it. A refusal is recorded too, then raised."""
+        try:
+            said = self.check(name, given)
+        except ApplicationError as refusal:
+            self._record(name, _claimed(given), False, refusal.message)
+            raise
         note = self._accept(said)
-        self._record(_name_of(said), said.operator, True, note)
+        self._record(name, said.operator, True, note)
         return note
 
-    def _on_signal(self, name: str, args: Sequence[RawValue]) -> None:
+    def hear(self, name: str, given: Sequence[object]) -> None:
+        """Take a signal in: like `take`, but nobody waits for an answer, and nothing is raised."""
         if name in self.other_signals:
-            self.other_signals[name](_decode(args))
-            return
-        model = MODELS.get(name)
-        if model is None:
+            self.other_signals[name](_decoded(given))
+        elif name in MODELS:
+            try:
+                self.take(name, given)
+            except ApplicationError:
+                return  # the record says why
+        else:
             self._record(name, "", False, f"there is no message {name!r}; use one of {', '.join(MODELS)}")
-            return
-        given = _decode(args)
-        try:
-            said = model.model_validate(given)
-        except ValidationError as error:
-            operator = given.get("operator", "") if isinstance(given, dict) else ""
-            self._record(name, str(operator)[:64], False, _sentence(error))
-            return
-        reason = self._refuse(said)
-        self._record(name, said.operator, not reason, reason or self._accept(said))
 
     def _record(self, name: str, operator: str, accepted: bool, note: str) -> None:
         record = MessageRecord(name=name[:64], at=workflow.now(), operator=operator, accepted=accepted, note=note[:500])
         self.records = [*self.records, record][-RECORDS_KEPT:]
 
 
-def _name_of(said: Said) -> str:
-    return type(said).__name__.lower()
+class _Steps(Protocol):
+    people: People
 
 
-def _decode(args: Sequence[RawValue]) -> Any:
+class _Procedure(Protocol):
+    steps: _Steps
+
+
+P = TypeVar("P", bound=type)
+
+
+def answerable(procedure: P) -> P:
+    """Let a procedure, which has `steps`, take every message as a signal and as an update.
+
+    They are defined on the class because only there Temporal takes descriptions, which its UI shows in the dialogs.
+    """
+    for name, model in MODELS.items():
+        setattr(procedure, f"{name}_signal", _signal(name, model))
+        setattr(procedure, f"{name}_update", _update(name, model))
+    other = workflow.signal(dynamic=True, description="what machines answer; nothing for people")
+    procedure.other_signal = other(_declared(_other_signal, "name", "given"))  # type: ignore[attr-defined]
+    return procedure
+
+
+def _signal(name: str, model: type[Said]) -> Callable[..., None]:
+    def hear(self: _Procedure, *given: RawValue) -> None:
+        self.steps.people.hear(name, given)
+
+    return workflow.signal(name=name, description=inspect.getdoc(model))(_declared(hear, "given"))
+
+
+def _update(name: str, model: type[Said]) -> Callable[..., Any]:
+    async def take(self: _Procedure, *given: RawValue) -> str:
+        return self.steps.people.take(name, given)
+
+    def check(self: _Procedure, *given: RawValue) -> None:
+        self.steps.people.check(name, given)
+
+    update = workflow.update(name=name, description=inspect.getdoc(model))(_declared(take, "given"))
+    update.validator(_declared(check, "given"))
+    return update
+
+
+def _other_signal(self: _Procedure, name: str, given: Sequence[RawValue]) -> None:
+    self.steps.people.hear(name, given)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _declared(handler: F, *names: str) -> F:
+    """Declare these arguments only. A handler that takes any number of messages is thereby given one undecoded,
+    and is not harmed by more or fewer; and `self` must bear no annotation."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    handler.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in ("self", *names)])  # type: ignore[attr-defined]
+    return handler
+
+
+def _decoded(given: Sequence[object]) -> Any:
     """The first argument as plain JSON; what does not decode becomes None, which no model accepts."""
-    if not args:
-        return None
+    first = given[0] if given else None
+    if not isinstance(first, RawValue):
+        return first
     try:
-        return workflow.payload_converter().from_payload(args[0].payload)
+        return workflow.payload_converter().from_payload(first.payload)
     except Exception:  # whatever a stranger sent must not fail the run
         return None
 
 
-def _sentence(error: ValidationError) -> str:
-    """Pydantic's report as one sentence."""
-    parts = [f"{'.'.join(map(str, e['loc'])) or 'the message'}: {e['msg']}" for e in error.errors()]
-    return "; ".join(parts)
+def _claimed(given: Sequence[object]) -> str:
+    """Who a message that is refused says it is from."""
+    said = _decoded(given)
+    return str(said.get("operator", ""))[:64] if isinstance(said, dict) else ""

@@ -32,14 +32,15 @@ with workflow.unsafe.imports_passed_through():
         SwitchPreviewInput,
     )
     from workflows import policies
+    from workflows.calls import call
+    from workflows.people import answerable
     from workflows.records import approval_evidence, lease, undo_evidence
     from workflows.steps import Refused, Steps, Undone, needed, reason_and_type
     from workflows.switch_changes import SwitchChanges
 
-call = workflow.execute_activity_method
-
 
 @workflow.defn
+@answerable
 class ProvisionInstance:
     """Build a private instance from a request until its endpoint answers. One instance per name."""
 
@@ -178,7 +179,7 @@ class ProvisionInstance:
                 call(
                     ServerActivities.apply_stage,
                     StageInput(instance=self._request.instance, server=server.server, stage=stage),
-                    summary=f"{stage}: {server.server}",
+                    summary=server.server,
                     **policies.DEVICE,
                 )
                 for server in self._current_plan.servers

@@ -10,18 +10,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from freehold.models.checklist import Checklist, ConfirmItems
     from freehold.models.plan import Plan
     from freehold.models.policy import ApprovalPolicy
     from freehold.models.procedure import ProcedureView, StepState, StepView, Waiting
     from freehold.models.request import Abort, Approve, Reject
     from workflows import attributes, details, policies
-    from workflows.people import People, Said
+    from workflows.calls import named_after
+    from workflows.people import People, Said, name_of
 
 T = TypeVar("T")
 Work = Callable[[], Awaitable[T]]
@@ -43,6 +45,16 @@ class Refused(Undone):
         self.type = type_
 
 
+class Hands(Protocol):
+    """Work that waits for hands, and what to make of people's words about it."""
+
+    def checklist(self) -> Checklist | None: ...
+
+    def refuse(self, said: ConfirmItems) -> str: ...
+
+    def accept(self, said: ConfirmItems) -> str: ...
+
+
 @dataclass
 class _Undo:
     step: str
@@ -55,6 +67,7 @@ class Steps:
     def __init__(self, procedure: str, instance: str, customer: str, site: str, requested_by: str) -> None:
         self.people = People(self._refuse, self._accept)
         self.plan: Plan | None = None
+        self.hands: Hands | None = None
         self.outcome = ""
         self._head = (procedure, instance, customer, site)
         self._requester = requested_by
@@ -92,7 +105,8 @@ class Steps:
         while True:
             self._set(name, StepState.RUNNING, started=True)
             try:
-                result = await self._unless_aborted(work)
+                with named_after(name):
+                    result = await self._unless_aborted(work)
             except FailureError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -131,6 +145,18 @@ class Steps:
             raise Undone("aborted", f"{said.operator} aborted it")
         self._set(name, StepState.DONE, note=f"approved by {', '.join(a.operator for a in self._approvals.values())}")
 
+    async def wait_for_hands(
+        self, whom: str, reason: str, until: datetime, messages: tuple[str, ...], ready: Callable[[], bool]
+    ) -> Said | None:
+        """Wait until `ready`, or until a person decides otherwise, whose message is the answer.
+
+        Raises Undone when time runs out.
+        """
+        said = await self._wait("checklist", whom, reason, until, messages, ready)
+        if said is None and not ready():
+            raise Undone("lapsed", f"it was not done until {until:%Y-%m-%d %H:%M} UTC: {reason}")
+        return said
+
     def no_way_back(self, why: str) -> None:
         """From here on only forward: nothing is undone any more and `abort` is refused with these words."""
         self._forward_only = why
@@ -144,7 +170,8 @@ class Steps:
             undo = self._undos[-1]
             self._set(undo.step, StepState.UNDOING)
             try:
-                await undo.work()
+                with named_after(f"undo {undo.step}"):
+                    await undo.work()
             except FailureError as error:
                 await self._park(undo.step, f"undo failed: {explain(error)}")
                 continue
@@ -173,6 +200,7 @@ class Steps:
             waiting=self._waiting,
             plan=self.plan,
             plan_hash=self.plan.hash if self.plan else "",
+            checklist=self.hands.checklist() if self.hands else None,
             messages=tuple(self.people.records),
             outcome=self.outcome,
         )
@@ -185,7 +213,11 @@ class Steps:
             if self.outcome:
                 return f"too late: it ended as {self.outcome}"
             return f"it cannot be aborted any more: {self._forward_only}" if self._forward_only else ""
-        word = type(said).__name__.lower()
+        if isinstance(said, ConfirmItems):
+            if self.outcome or self.hands is None:
+                return f"too late: it ended as {self.outcome}" if self.outcome else "this run has no checklist"
+            return self.hands.refuse(said)
+        word = name_of(said)
         if self._waiting is None or word not in self._waiting.messages:
             waits = f"it waits for {' or '.join(self._waiting.messages)}" if self._waiting else "it waits for nobody"
             return f"{word} is not what this run waits for now: {waits}"
@@ -207,13 +239,18 @@ class Steps:
             if self._waiting:
                 self._decision = said
             return "aborting: what was done is undone in reverse order"
+        if isinstance(said, ConfirmItems):
+            assert self.hands is not None  # or it would have been refused
+            note = self.hands.accept(said)
+            self._show()
+            return note
         if isinstance(said, Approve):
             self._approvals[said.operator.casefold()] = said
             missing = (self._policy.quorum if self._policy else 1) - len(self._approvals)
             if missing > 0:
                 return f"noted; {missing} more must approve"
         self._decision = said
-        return f"{type(said).__name__.lower()} accepted"
+        return f"{name_of(said)} accepted"
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -244,8 +281,16 @@ class Steps:
         if isinstance(said, Abort):
             raise Undone("aborted", f"{said.operator} aborted it after {name} failed: {why}")
 
-    async def _wait(self, kind: str, whom: str, reason: str, until: datetime, messages: tuple[str, ...]) -> Said | None:
-        """The decision of a person, or None when time ran out."""
+    async def _wait(
+        self,
+        kind: str,
+        whom: str,
+        reason: str,
+        until: datetime,
+        messages: tuple[str, ...],
+        ready: Callable[[], bool] = lambda: False,
+    ) -> Said | None:
+        """The decision of a person, or None when time ran out or what is waited for is `ready`."""
         if self._abort is not None:
             return self._abort
         self._decision = None
@@ -253,7 +298,7 @@ class Steps:
         self._show()
         try:
             await workflow.wait_condition(
-                lambda: self._decision is not None,
+                lambda: self._decision is not None or ready(),
                 timeout=max(until - workflow.now(), timedelta(seconds=1)),
                 timeout_summary=f"waits for {whom}: {' or '.join(messages)}",
             )

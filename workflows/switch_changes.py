@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.network import SwitchChange, SwitchChangeResult
     from freehold.models.session import ChangeAnswer, ChangeTicket
     from workflows import policies
+    from workflows.calls import call
     from workflows.people import People
 
 
@@ -35,9 +36,7 @@ class SwitchChanges:
             change=change,
         )
         for _ in range(policies.SWITCH_HAND_INS):
-            await workflow.execute_activity_method(
-                SwitchActivities.hand_in, ticket, summary=change.switch, **policies.QUICK
-            )
+            await call(SwitchActivities.hand_in, ticket, summary=change.switch, **policies.QUICK)
             try:
                 await workflow.wait_condition(
                     lambda: number in self._answers,

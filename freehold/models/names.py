@@ -8,11 +8,17 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints
 
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+_PERSON = r"^[A-Za-z0-9][A-Za-z0-9 ._@+-]*$"
+PATTERNS = {
+    _NAME: "lower-case letters, digits and single dashes, beginning with a letter, at most 32",
+    _PERSON: "a name of letters, digits, space and . _ @ + -, at most 64",
+}
+"""What a pattern that people meet allows, in words."""
 
 Name = Annotated[
     str,
     StringConstraints(pattern=_NAME, min_length=1, max_length=32),
-    Field(description="lower-case letters, digits and single dashes, beginning with a letter, at most 32"),
+    Field(description=PATTERNS[_NAME]),
 ]
 PortName = Annotated[
     str,
@@ -29,8 +35,8 @@ Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$"
 Vlan = Annotated[int, Field(ge=1, le=4094, description="IEEE 802.1Q VLAN id")]
 Person = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@+-]*$", max_length=64, strip_whitespace=True),
-    Field(description="who is speaking: letters, digits, space and . _ @ + -"),
+    StringConstraints(pattern=_PERSON, max_length=64, strip_whitespace=True),
+    Field(description=f"who is speaking: {PATTERNS[_PERSON]}"),
 ]
 
 
