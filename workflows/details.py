@@ -5,6 +5,7 @@ The UI cuts the last line off and carries the text in a URL, so it stays short a
 
 from __future__ import annotations
 
+from freehold.models.checklist import Checklist, Item
 from freehold.models.plan import Plan
 from freehold.models.procedure import ProcedureView, StepState, Waiting
 
@@ -21,11 +22,13 @@ MARKS = {
 CELL = 160
 """Longest text in a table cell."""
 MESSAGES_SHOWN = 5
+ITEMS_SHOWN = 20
 
 
 def render(view: ProcedureView, workflow_id: str) -> str:
     parts = [
         _call_to_act(view, workflow_id),
+        _open_items(view.checklist) if view.checklist and not view.outcome else "",
         _plan(view.plan) if view.plan else "",
         _steps(view),
         _messages(view),
@@ -54,12 +57,39 @@ def _how_to_answer(view: ProcedureView, waiting: Waiting, workflow_id: str) -> l
         "reject": '{"operator": "YOUR NAME", "comment": "WHY"}',
         "retry": '{"operator": "YOUR NAME"}',
         "abort": '{"operator": "YOUR NAME", "comment": "WHY"}',
+        "confirm_items": _confirmation(view.checklist),
     }
-    rows = [f"| `{name}` | `{bodies[name]}` | `freehold {name} {workflow_id}` |" for name in waiting.messages]
+    commands = {"confirm_items": f"confirm {workflow_id} --all"}
+    rows = [
+        f"| `{name}` | `{bodies[name]}` | `freehold {commands.get(name, f'{name} {workflow_id}')}` |"
+        for name in waiting.messages
+    ]
     return [
         "Send an update (or a signal) with this JSON, or type the command:",
         "\n".join(["| update or signal | JSON | command |", "|---|---|---|", *rows]),
     ]
+
+
+def _confirmation(checklist: Checklist | None) -> str:
+    items = checklist.open() if checklist else ()
+    done = f'"{items[0].id}"' if items else '"all"'
+    return f'{{"operator": "YOUR NAME", "done": [{done}], "problems": {{}}}}'
+
+
+def _open_items(checklist: Checklist) -> str:
+    """What is still to be done; what was issued again stands first and says what to move where."""
+    items = checklist.open()
+    if not items:
+        return ""
+    rows = [f"| `{i.id}` | {_place(i)} | {_cut(i.finding or i.instruction, 300)} |" for i in items[:ITEMS_SHOWN]]
+    if len(items) > ITEMS_SHOWN:
+        rows.append(f"| | | and {len(items) - ITEMS_SHOWN} more |")
+    return "\n".join(["| to do | where | |", "|---|---|---|", *rows])
+
+
+def _place(item: Item) -> str:
+    place = f"rack {item.place}" if item.place else ""
+    return f"**again** {place}" if item.issue > 1 else place
 
 
 def _plan(plan: Plan) -> str:

@@ -87,6 +87,11 @@ class People:
         self.records = [*self.records, record][-RECORDS_KEPT:]
 
 
+def name_of(said: Said) -> str:
+    """Under which name a message is sent."""
+    return NAMES[type(said)]
+
+
 class _Steps(Protocol):
     people: People
 

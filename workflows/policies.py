@@ -61,3 +61,9 @@ REMEMBERED_CALLERS = 300
 
 PLANS_AT_MOST = 5
 """How often a plan is made anew because somebody else reserved a part of it in between."""
+
+HANDS_WITHIN = timedelta(days=30)
+"""How long hardware may take to be delivered and installed, before the procedure gives up."""
+
+CHECKS_PER_RUN = 200
+"""Rounds of looking at people's work before a run's history is cut."""

@@ -70,6 +70,9 @@ class Checklist(Model):
     title: str
     items: tuple[Item, ...]
 
+    def item(self, item_id: str) -> Item | None:
+        return next((i for i in self.items if i.id == item_id), None)
+
     def open(self) -> tuple[Item, ...]:
         """What is still to be done, re-issued items first."""
         todo = [i for i in self.items if i.state is ItemState.OPEN]
