@@ -31,6 +31,7 @@ COMMANDS = {
     "abort": ("approvals", "Have a procedure undo what it did."),
     "inventory": ("inventory", "What hardware there is, and who holds it."),
     "evidence": ("evidence", "What was observed that proves what a procedure claims."),
+    "account": ("accounts", "Who may log in, in which roles."),
     "lab": ("lab", "A data centre in one machine: build it, switch it, cable it."),
 }
 
