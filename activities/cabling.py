@@ -10,6 +10,8 @@ from temporalio import activity
 from freehold.devices.base import Devices
 from freehold.errors import CablingWrong
 from freehold.inventory import Inventory
+from freehold.models.cabling import CableFinding, CablingReport, Verdict
+from freehold.models.installation import JudgeInput
 from freehold.models.network import Neighbour
 from freehold.models.plan import Plan, PlannedNic, PlannedServer
 from freehold.models.work import Changed, PlanRef
@@ -35,6 +37,20 @@ class CablingActivities:
             time.sleep(1)
         cables = [nic.cable.label for server in plan.servers for nic in server.nics]
         return Changed(changed=False, diff=f"as planned: {', '.join(cables)}")
+
+    @activity.defn
+    def judge_cables(self, given: JudgeInput) -> CablingReport:
+        """Look where these cables of an instance's plan (all, when none is named) lead. Reads only."""
+        plan = self._inventory.instance(given.instance).plan
+        cables = [n.cable for s in plan.servers for n in s.nics if not given.cables or n.cable.label in given.cables]
+        wrong = self._problems(plan)
+        findings = []
+        for cable in cables:
+            words = next((w for w in wrong if w.startswith(f"cable {cable.label} ")), "")
+            findings.append(
+                CableFinding(cable=cable, verdict=Verdict.MISSING if words else Verdict.OK, words=words or "as planned")
+            )
+        return CablingReport(findings=tuple(findings))
 
     def _problems(self, plan: Plan) -> list[str]:
         seen = {name: self._neighbours(name, switch=True) for name in {n.switch for s in plan.servers for n in s.nics}}

@@ -32,11 +32,12 @@ class Sight(Model):
 
 
 class Move(Model):
-    """Take one end of a cable out of `from_port` (or from where it lies loose) and plug it into `to_port`."""
+    """Take one end of a cable out of `from_port` (or from where it lies loose) and plug it into `to_port` (or leave it
+    out). Of several, pull all `from_port`s first: then every `to_port` is free."""
 
     cable: str
     from_port: Ref | None
-    to_port: Ref
+    to_port: Ref | None
 
 
 class CableFinding(Model):
@@ -49,3 +50,11 @@ class CableFinding(Model):
         default=(), description="labels of the other cables of the rotation, in order"
     )
     moves: tuple[Move, ...] = Field(default=(), description="the fewest that cure it; shared by a rotation")
+
+
+class CablingReport(Model):
+    """What a look at the cables found, and which devices gave no answer."""
+
+    findings: tuple[CableFinding, ...] = Field(description="one per cable that was asked for or is in its way")
+    unanswered: tuple[str, ...] = Field(default=(), description="devices that could not be asked, and why")
+    skipped: tuple[str, ...] = Field(default=(), description="cables that lead to devices that are switched off")
