@@ -91,6 +91,17 @@ class Settings(BaseSettings):
     scrape_interval_s: int = Field(default=15, ge=1)
     instance_scrape_interval_s: int = Field(default=15, ge=1, description="5 in the lab")
 
+    login_port: Port = 8234
+    login_host: str = Field(
+        default=LOOPBACK,
+        description="where the login in front of the Temporal Web UI listens; elsewhere only behind TLS",
+    )
+
+    web_port: Port = 8235
+    web_url: str | None = Field(
+        default=None, description="where phones reach the technicians' page: a TLS proxy of yours in front of web_port"
+    )
+
     approval_quorum: int = Field(default=1, ge=1, description="how many people must approve a plan")
     approval_hours: float = Field(default=72, gt=0, description="hours until a request for approval lapses")
     approval_waive_installed: bool = Field(
@@ -138,6 +149,16 @@ class Settings(BaseSettings):
     def secrets_file(self) -> Path:
         """The encrypted secret store; its key lies beside it, unless FREEHOLD_SECRETS_KEY holds it."""
         return self.home / "secrets.json"
+
+    @property
+    def page_url(self) -> str:
+        """The technicians' page, as it stands in links and QR codes."""
+        return (self.web_url or f"http://{LOOPBACK}:{self.web_port}").rstrip("/")
+
+    @property
+    def accounts_file(self) -> Path:
+        """Who may log in, in which roles; written by `freehold account`."""
+        return self.home / "accounts.yaml"
 
     @property
     def prometheus_url(self) -> str:
