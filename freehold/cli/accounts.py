@@ -81,7 +81,7 @@ def link(name: NameArgument, json: JsonOption = False) -> None:
 
 
 def _accounts() -> Accounts:
-    return Accounts(console.settings().home / "accounts.yaml")
+    return Accounts(console.settings().accounts_file)
 
 
 def _new_password(name: str) -> str:
