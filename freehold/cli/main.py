@@ -30,6 +30,7 @@ COMMANDS = {
     "retry": ("approvals", "Let a parked procedure try its step again."),
     "abort": ("approvals", "Have a procedure undo what it did."),
     "inventory": ("inventory", "What hardware there is, and who holds it."),
+    "cables": ("cables", "Whether everything is plugged where it should be."),
     "evidence": ("evidence", "What was observed that proves what a procedure claims."),
     "account": ("accounts", "Who may log in, in which roles."),
     "lab": ("lab", "A data centre in one machine: build it, switch it, cable it."),
