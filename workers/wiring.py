@@ -13,6 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.cabling import CablingActivities
+from activities.installation import InstallationActivities
 from activities.inventory import InventoryActivities
 from activities.metrics import MetricsActivities
 from activities.servers import ServerActivities
@@ -25,10 +26,11 @@ from freehold.services import load_all
 from freehold.settings import Settings
 from workers.interceptor import Around
 from workflows.decommission_instance import DecommissionInstance
+from workflows.install_hardware import InstallHardware
 from workflows.provision_instance import ProvisionInstance
 from workflows.switch_session import SwitchSession
 
-WORKFLOWS: Sequence[type] = (ProvisionInstance, DecommissionInstance, SwitchSession)
+WORKFLOWS: Sequence[type] = (ProvisionInstance, DecommissionInstance, InstallHardware, SwitchSession)
 THREADS = 32
 """Sessions with devices at the same time, in one worker process."""
 
@@ -42,6 +44,7 @@ class Parts:
     secrets: Secrets
     devices: Devices
     cable_settle_s: float | None = None
+    server_answers_s: float | None = None
 
 
 def activities(parts: Parts, client: Client) -> list[Callable[..., Any]]:
@@ -49,11 +52,13 @@ def activities(parts: Parts, client: Client) -> list[Callable[..., Any]]:
     settings, inventory, devices = parts.settings, parts.inventory, parts.devices
     approval = ApprovalPolicy(quorum=settings.approval_quorum, within_s=round(settings.approval_hours * 3600))
     settle = {} if parts.cable_settle_s is None else {"settle_s": parts.cable_settle_s}
+    answers = {} if parts.server_answers_s is None else {"answers_s": parts.server_answers_s}
     holders = (
         InventoryActivities(inventory, approval, settings.approval_waive_installed),
         SwitchActivities(devices, inventory, client, settings.task_queue),
         ServerActivities(devices, inventory),
         CablingActivities(devices, inventory, **settle),
+        InstallationActivities(devices, inventory, **answers),
         ServiceActivities(devices, inventory, parts.secrets),
         MetricsActivities(inventory, settings),
     )

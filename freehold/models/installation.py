@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from freehold.models.base import Model
-from freehold.models.cabling import CableFinding, Verdict
+from freehold.models.cabling import Verdict
 from freehold.models.checklist import Checklist, Item, ItemKind
 from freehold.models.names import Name, Person
 from freehold.models.plan import Plan
@@ -62,12 +62,6 @@ class ServerCheck(Model):
     server: Name
     wrong: ItemKind | None = None
     words: str = ""
-
-
-class Judgement(Model):
-    """One finding per cable that was looked at, and per cable that should not be there."""
-
-    findings: tuple[CableFinding, ...]
 
 
 class JudgeInput(PlanRef):
