@@ -63,7 +63,8 @@ class Card:
     number: int
     rack: str
     ends: tuple[End, ...] = ()
-    pictures: tuple[str, ...] = ()
+    pictures: tuple[tuple[str, str], ...] = ()
+    """Devices and their face plates."""
 
     @property
     def title(self) -> str:
@@ -161,13 +162,12 @@ def grouped(found: Sequence[Card]) -> tuple[Group, ...]:
     return tuple(Group(rack, tuple(card for card in found if card.rack == rack)) for rack in racks)
 
 
-def pictures(hall: Hall, checklist: Checklist, item: Item) -> tuple[str, ...]:
+def pictures(hall: Hall, checklist: Checklist, item: Item) -> tuple[tuple[str, str], ...]:
     """The face plates that this item is about: for one that was issued again the ports it is moved between."""
-    moves = tuple(move for move in item.moves if item.cable and move.cable == item.cable.label) or item.moves
-    again = item.state is ItemState.OPEN and bool(moves)
-    only = checklist.model_copy(update={"items": (item.model_copy(update={"moves": moves if again else ()}),)})
-    moved = dict.fromkeys(
-        ref.device for move in moves for ref in (move.from_port, move.to_port) if ref and again
-    ) or dict.fromkeys(drawings.plates(only))
-    drawn = (drawings.face_plate(hall, only, device) for device in moved)
-    return tuple(picture for picture in drawn if picture)
+    again = item.state is ItemState.OPEN
+    mine = tuple(move for move in item.moves if item.cable and move.cable == item.cable.label) or item.moves
+    moves = mine if again else ()
+    shown = checklist.model_copy(update={"items": (item.model_copy(update={"moves": moves}),)})
+    moved = dict.fromkeys(ref.device for move in moves for ref in (move.from_port, move.to_port) if ref)
+    drawn = [(name, drawings.face_plate(hall, shown, name, near=True)) for name in moved or drawings.plates(shown)]
+    return tuple((name, picture) for name, picture in drawn if picture)

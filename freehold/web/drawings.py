@@ -27,7 +27,8 @@ WORDS = {
 MARKED = "#ffe066"
 RACK_WIDTH, UNIT, GUTTER = 360.0, 24.0, 34.0
 FEW_EMPTY = 2  # more empty units in a row are folded into one, where the picture is not to scale
-CELL, PORT_HEIGHT, LABEL_SIZE = 60.0, 50.0, 22.0
+CELL, PORT_HEIGHT, LABEL_SIZE = 64.0, 52.0, 22.0
+NEAR = 7  # columns that a phone shows large
 
 
 def racks(checklist: Checklist) -> tuple[str, ...]:
@@ -43,8 +44,13 @@ def plates(checklist: Checklist) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(a for a, _ in ends), *(b for _, b in ends), *moved]))
 
 
-def rack_elevation(hall: Hall, checklist: Checklist, rack: str, *, folded: bool = False) -> str | None:
-    """The rack from the front, the highest unit on top; None when the hall has no such rack."""
+def rack_elevation(
+    hall: Hall, checklist: Checklist, rack: str, *, only: str | None = None, folded: bool = False
+) -> str | None:
+    """The rack from the front, the highest unit on top, what this change (or item `only`) handles marked.
+
+    None when the hall has no such rack.
+    """
     frame = next((r for r in hall.racks if r.site == checklist.site and r.name == rack), None)
     if frame is None:
         return None
@@ -64,7 +70,7 @@ def rack_elevation(hall: Hall, checklist: Checklist, rack: str, *, folded: bool 
             svg.add(root, "line", x1=GUTTER, x2=RACK_WIDTH - 8, y1=tops[unit] + UNIT, y2=tops[unit] + UNIT,
                     stroke="#d0d4d8", stroke_width=1)  # fmt: skip
     for unit, height, device in filled:
-        _draw_device(root, tops[unit + height - 1], height, device, _of_device(checklist, device.name))
+        _draw_device(root, tops[unit + height - 1], height, device, _of_device(checklist, device.name, only))
     return svg.done(root)
 
 
@@ -77,9 +83,9 @@ def _filled(hall: Hall, checklist: Checklist, frame: Rack) -> list[tuple[int, in
     there = {unit for first, height, _ in filled for unit in range(first, first + height)}
     for item in checklist.items:
         if item.kind is ItemKind.RACK and item.place and item.place.rack == frame.name and item.device in known:
-            unit = item.place.unit
-            if unit not in there and 1 <= unit <= frame.units:
-                filled.append((unit, 1, known[item.device]))
+            device, unit = known[item.device], item.place.unit
+            if device.position is None and unit not in there and 1 <= unit <= frame.units:
+                filled.append((unit, 1, device))
                 there.add(unit)
     return filled
 
@@ -128,26 +134,28 @@ def _work(items: Iterable[Item]) -> str:
     )
 
 
-def _of_device(checklist: Checklist, device: str) -> list[Item]:
+def _of_device(checklist: Checklist, device: str, only: str | None) -> list[Item]:
     return [
         item
         for item in checklist.items
-        if device in ({item.cable.a.device, item.cable.b.device} if item.cable else {item.device})
+        if only in (None, item.id)
+        and device in ({item.cable.a.device, item.cable.b.device} if item.cable else {item.device})
     ]
 
 
 def face_plate(
-    hall: Hall, checklist: Checklist, device: str, *, only: str | None = None, columns: int = 12
+    hall: Hall, checklist: Checklist, device: str, *, only: str | None = None, columns: int = 24, near: bool = False
 ) -> str | None:
     """All ports of a device, those of this change (or of item `only`) in the colour of their cable, with its label.
 
-    What was plugged wrong is shown as an arrow from port to port. None when the hall has no such device.
+    What was plugged wrong is shown as an arrow from port to port. `near` leaves out what is far from the ports that
+    are marked, so that a small screen shows those large. None when the hall has no such device.
     """
     found = next((d for d in hall.devices if d.name == device), None)
     if found is None or not found.port_names():
         return None
     items = [item for item in checklist.items if only in (None, item.id)]
-    return _Plate(found, items, columns).draw()
+    return _Plate(found, items, columns, near).draw()
 
 
 def _ends(move: Move) -> tuple[PortRef, ...]:
@@ -155,19 +163,16 @@ def _ends(move: Move) -> tuple[PortRef, ...]:
 
 
 class _Plate:
-    """Odd ports above, even ones below, as on real switches; in blocks of `columns` so that a phone can show it."""
+    """Odd ports above, even ones below, as on real switches; in blocks of `columns` so that paper can hold it."""
 
-    def __init__(self, device: Device, items: list[Item], columns: int) -> None:
+    def __init__(self, device: Device, items: list[Item], columns: int, near: bool) -> None:
         self.device = device
         self.ports = device.port_names()
         self.rows = 2 if device.kind is DeviceKind.SWITCH else 1
-        self.columns = min(columns, -(-len(self.ports) // self.rows))
+        all_columns = -(-len(self.ports) // self.rows)
+        self.columns = min(columns, all_columns)
         self.marks = {
-            ref.port: item
-            for item in items
-            if item.cable
-            for ref in (item.cable.a, item.cable.b)
-            if ref.device == device.name
+            ref.port: item for item in items if item.cable for ref in (item.cable.a, item.cable.b) if self._here(ref)
         }
         self.moves = tuple(
             dict.fromkeys(
@@ -175,75 +180,99 @@ class _Plate:
                 for item in items
                 if item.state is ItemState.OPEN
                 for move in item.moves
-                if device.name in {ref.device for ref in _ends(move)}
+                if any(map(self._here, _ends(move)))
             )
         )
+        self.arrows = [
+            (move.from_port.port, move.to_port.port)
+            for move in self.moves
+            if move.from_port and move.to_port and self._here(move.from_port) and self._here(move.to_port)
+        ]
+        self.leaving = {m.from_port.port for m in self.moves if m.from_port and self._here(m.from_port)}
         self.notes = self._notes()
-        longest = max((len(words) for words in self.notes.values()), default=0)
-        self.margin = longest * LABEL_SIZE * 0.62 + 14 if longest else 10
-        self.block_height = self.rows * PORT_HEIGHT + 16 + (2 if self.rows == 2 else 1) * self.margin
+        self.first, self.shown = 0, self.columns
+        if near and (window := self._window(all_columns)):
+            self.columns, (self.first, self.shown) = all_columns, window
+        self.above, self.below = self._margin(0), self._margin(1) if self.rows == 2 else 6.0
+        self.block_height = self.above + self.rows * PORT_HEIGHT + 16 + self.below
+
+    def _here(self, ref: PortRef | None) -> bool:
+        return ref is not None and ref.device == self.device.name and ref.port in self.ports
 
     def _notes(self) -> dict[str, str]:
         """What stands beside a port: the label of its cable, and where a moved cable goes when not on this plate."""
         notes = {port: item.cable.label for port, item in self.marks.items() if item.cable}
         for move in self.moves:
             start, end = move.from_port, move.to_port
-            if start and start.device == self.device.name and not self._here(end):
+            if start and self._here(start) and not self._here(end):
                 notes[start.port] = f"{move.cable} to {end}" if end else f"{move.cable}: pull"
-            elif end and end.device == self.device.name:
+            elif end and self._here(end):
                 came = "" if self._here(start) else f" from {start}" if start else " (loose)"
                 notes[end.port] = f"{move.cable}{came}"
-        return {port: words for port, words in notes.items() if port in self.ports}
+        return notes
 
-    def _here(self, ref: PortRef | None) -> bool:
-        return ref is not None and ref.device == self.device.name
+    def _margin(self, row: int) -> float:
+        lengths = [len(words) for port, words in self.notes.items() if self.ports.index(port) % self.rows == row]
+        return max(lengths) * LABEL_SIZE * 0.62 + 18 if lengths else 6.0
+
+    def _window(self, all_columns: int) -> tuple[int, int] | None:
+        """First column and how many, around the marked ports; None when they are too far apart, or all fit."""
+        marked = [self.ports.index(port) // self.rows for port in {*self.marks, *self.leaving, *self.notes}]
+        if not marked or all_columns <= NEAR or max(marked) - min(marked) >= NEAR:
+            return None
+        first = (min(marked) + max(marked) + 1 - NEAR) // 2
+        return min(max(first, 0), all_columns - NEAR), NEAR
 
     def draw(self) -> str:
-        blocks = -(-len(self.ports) // (self.columns * self.rows))
-        width = self.columns * CELL + 24
+        per_block = self.columns * self.rows
+        blocks = -(-len(self.ports) // per_block)
+        width = max(self.shown, NEAR) * CELL + 24
         root = svg.picture(width, blocks * self.block_height, f"ports of {self.device.name}")
         for block in range(blocks):
-            top = block * self.block_height + self.margin
-            svg.add(root, "rect", x=4, y=top, width=width - 8, height=self.rows * PORT_HEIGHT + 16, rx=8,
-                    fill=svg.PLATE, stroke=svg.INK, stroke_width=2)  # fmt: skip
+            # What is left out lies beyond the edge: there the plate has no end.
+            left = 4 if self.first == 0 else -20
+            right = self.shown * CELL + 20 if self.first + self.shown == self.columns else width + 20
+            svg.add(root, "rect", x=left, y=block * self.block_height + self.above, width=right - left,
+                    height=self.rows * PORT_HEIGHT + 16, rx=8, fill=svg.PLATE, stroke=svg.INK,
+                    stroke_width=2)  # fmt: skip
         for number, port in enumerate(self.ports):
-            self._draw_port(root, number, port)
-        for move in self.moves:
-            start, end = move.from_port, move.to_port
-            if start and end and self._here(start) and self._here(end):
-                svg.arrow(root, self._centre(start.port), self._centre(end.port), svg.ALARM)
+            if self.first <= number // self.rows % self.columns < self.first + self.shown:
+                self._draw_port(root, number, port)
+        for start, end in self.arrows:
+            svg.arrow(root, self._anchor(start), self._anchor(end), svg.ALARM)
         return svg.done(root)
 
     def _corner(self, number: int) -> tuple[float, float]:
         column, row = divmod(number, self.rows)
         block, column = divmod(column, self.columns)
-        return 12 + column * CELL, block * self.block_height + self.margin + 8 + row * PORT_HEIGHT
+        return 12 + (column - self.first) * CELL, block * self.block_height + self.above + 8 + row * PORT_HEIGHT
 
-    def _centre(self, port: str) -> tuple[float, float]:
+    def _anchor(self, port: str) -> tuple[float, float]:
+        """Where an arrow begins or ends: beside the number, which must stay readable."""
         x, y = self._corner(self.ports.index(port))
-        return x + CELL / 2, y + PORT_HEIGHT / 2
+        return x + CELL * 0.72, y + PORT_HEIGHT * 0.55
 
     def _draw_port(self, root: svg.Element, number: int, port: str) -> None:
         x, y = self._corner(number)
         item = self.marks.get(port)
         fill = svg.colour(item.cable.colour) if item and item.cable else svg.PAPER
-        leaving = any(m.from_port and m.from_port == PortRef(device=self.device.name, port=port) for m in self.moves)
-        strong = item is not None or leaving
+        leaving, pointed = port in self.leaving, any(port in pair for pair in self.arrows)
+        strong = item is not None or port in self.leaving or port in self.notes
         group = svg.add(root, "g", data_port=port)
         svg.add(group, "rect", x=x + 4, y=y + 4, width=CELL - 8, height=PORT_HEIGHT - 8, rx=5, fill=fill,
                 stroke=svg.ALARM if leaving else svg.INK if strong else "#9aa0a6",
                 stroke_width=4 if strong else 1.5, **({"stroke_dasharray": "8 5"} if leaving else {}))  # fmt: skip
-        svg.text(group, x + CELL / 2, y + PORT_HEIGHT / 2, _short(port), 24 if strong else 18, text_anchor="middle",
-                 fill=svg.ink_on(fill) if strong else "#7a8087",
+        svg.text(group, x + CELL * (0.32 if pointed else 0.5), y + PORT_HEIGHT / 2, _short(port), 22 if strong else 18,
+                 text_anchor="middle", fill=svg.ink_on(fill) if strong else "#6b7178",
                  font_weight="bold" if strong else "normal")  # fmt: skip
         if item:
             self._draw_state(group, x, y, item)
         if port in self.notes:
-            above = number % self.rows == 0
-            edge = y - 14 if above else y + PORT_HEIGHT + 14
+            up = number % self.rows == 0
+            edge = y - 14 if up else y + PORT_HEIGHT + 14
             middle = x + CELL / 2
             svg.text(group, middle, edge, self.notes[port], LABEL_SIZE, font_weight="bold", fill=svg.INK,
-                     text_anchor="start" if above else "end",
+                     text_anchor="start" if up else "end",
                      transform=f"rotate(-90 {middle:.1f} {edge:.1f})")  # fmt: skip
 
     def _draw_state(self, group: svg.Element, x: float, y: float, item: Item) -> None:

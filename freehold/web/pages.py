@@ -161,8 +161,8 @@ class Pages:
         card = next((card for card in found if card.item.id == item), None)
         if card is None:
             raise NotFound(f"There is no item {item!r} in {run}.")
-        own = checklist.model_copy(update={"items": (card.item,)})
-        racks = [(rack, drawings.rack_elevation(hall, own, rack, folded=True)) for rack in drawings.racks(own)]
+        own = drawings.racks(checklist.model_copy(update={"items": (card.item,)}))
+        racks = [(rack, drawings.rack_elevation(hall, checklist, rack, only=item, folded=True)) for rack in own]
         return _page(
             request,
             "item.html.j2",
@@ -228,7 +228,7 @@ class Pages:
 def _keys(text: str) -> list[tuple[str, int]]:
     try:
         found = [(item, issue) for item, issue in json.loads(text)]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BadInput("The form does not say which items it is about; load the page again.") from error
     if not found or not all(isinstance(item, str) and type(issue) is int for item, issue in found):
         raise BadInput("The form does not say which items it is about; load the page again.")

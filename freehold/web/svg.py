@@ -80,7 +80,7 @@ def arrow(parent: Element, start: tuple[float, float], end: tuple[float, float],
     """A bent arrow; two between the same ports bend to different sides."""
     (x1, y1), (x2, y2) = start, end
     length = max(1.0, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
-    bend = min(34.0, 14 + length * 0.12)
+    bend = min(30.0, length * 0.14)
     middle = ((x1 + x2) / 2 + (y2 - y1) / length * bend * 2, (y1 + y2) / 2 - (x2 - x1) / length * bend * 2)
     away = max(1.0, ((x2 - middle[0]) ** 2 + (y2 - middle[1]) ** 2) ** 0.5)
     dx, dy = (x2 - middle[0]) / away, (y2 - middle[1]) / away

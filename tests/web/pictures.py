@@ -56,6 +56,9 @@ async def take_phone_pictures(folder: Path, home: Path) -> list[Path]:
     async with served(Pages(work, lab_hall, sessions).app) as url, phone() as page:
 
         async def shoot(name: str, *, whole: bool = False) -> None:
+            if whole:  # the head of the page stays where it is while a picture of the whole page is taken
+                await page.evaluate("scrollTo(0, 0)")
+            await page.wait_for_timeout(300)
             path = folder / f"phone-{name}.png"
             await page.screenshot(path=path, full_page=whole)
             taken.append(path)
@@ -73,7 +76,8 @@ async def take_phone_pictures(folder: Path, home: Path) -> list[Path]:
         await page.get_by_text("Problem", exact=True).tap()
         await shoot("problem", whole=True)
         await page.goto(f"{url}/runs/install-beta-1")
-        await page.get_by_role("button", name="Done: Mount srv-10").tap()
+        async with page.expect_navigation():
+            await page.get_by_role("button", name="Done: Mount srv-10").tap()
         await shoot("confirmed")
     return taken
 

@@ -44,7 +44,7 @@ def checklists(draw: st.DrawFn) -> Checklist:
 
 
 @given(checklists(), st.sampled_from(HALL.devices), st.integers(1, 30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_every_port_is_drawn_once(found: Checklist, device: object, columns: int) -> None:
     name = device.name  # type: ignore[attr-defined]
     ports = drawn(drawings.face_plate(HALL, found, name, columns=columns), "data-port")
@@ -52,7 +52,7 @@ def test_every_port_is_drawn_once(found: Checklist, device: object, columns: int
 
 
 @given(checklists(), st.sampled_from([r for r in HALL.racks if r.site == "north"]), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_every_device_of_a_rack_is_drawn_once(found: Checklist, rack: object, folded: bool) -> None:
     name = rack.name  # type: ignore[attr-defined]
     devices = drawn(drawings.rack_elevation(HALL, found, name, folded=folded), "data-device")
