@@ -53,7 +53,7 @@ def programs(settings: Settings, say: Say) -> list[Program]:
     stack = [_temporal(settings, say)] if own else []
     after = ("temporal",) if own else ()
     login = [_login(settings, after)] if ui_url(settings) else []
-    return [*stack, _prometheus(settings, say), _workers(settings, after), *login]
+    return [*stack, _prometheus(settings, say), _workers(settings, after), *login, _web(settings, after)]
 
 
 def _temporal(settings: Settings, say: Say) -> Program:
@@ -101,6 +101,18 @@ def _login(settings: Settings, after: tuple[str, ...]) -> Program:
         ready=partial(http_ok, f"{address}{LOGIN_PAGE}"),
         after=after,
         link=address,
+    )
+
+
+def _web(settings: Settings, after: tuple[str, ...]) -> Program:
+    """The technicians' page."""
+    return Program(
+        name="web",
+        command=(sys.executable, "-m", "freehold.web.main"),
+        port=settings.web_port,
+        ready=partial(http_ok, f"http://{LOOPBACK}:{settings.web_port}/health"),
+        after=after,
+        link=settings.page_url,
     )
 
 
