@@ -33,7 +33,7 @@ def check(
 ) -> None:
     """Read every switch and server once, and hold what they see against what should be plugged.
 
-    The exit code is 1 when a cable is wrong or cannot be judged.
+    The exit code is 1 when a cable is wrong or cannot be judged, or a device does not answer.
     """
     settings = console.settings()
     inventory = Inventory(settings.database_url)
@@ -43,7 +43,7 @@ def check(
         console.print_json(report)
     else:
         _print(report, every)
-    if _wrong(report):
+    if _wrong(report) or report.unanswered:
         raise typer.Exit(1)
 
 

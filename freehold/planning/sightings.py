@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -62,7 +62,8 @@ def see(cables: Sequence[Cable], sights: Sequence[Sight], macs: Mapping[str, Por
     for sight in sights:
         for other in sight.neighbours:
             linked((sight.port.device, sight.port.port), (other.device, other.port))
-    found = _by_mac(cables, sights, macs, neighbours)
+    answered = frozenset((s.port.device, s.port.port) for s in sights if s.answered)
+    found = _by_mac(cables, sights, macs, neighbours, answered)
     for port, nic in found.items():
         linked(port, nic)
     graph: nx.Graph[End] = nx.Graph()
@@ -71,19 +72,24 @@ def see(cables: Sequence[Cable], sights: Sequence[Sight], macs: Mapping[str, Por
             graph.add_edges_from((port, other) for other in others)
     return Seen(
         neighbours=neighbours,
-        answered=frozenset((s.port.device, s.port.port) for s in sights if s.answered),
+        answered=answered,
         by_mac=frozenset(found) | frozenset(found.values()),
         joints=tuple(tuple(sorted(group)) for group in nx.connected_components(graph)),
     )
 
 
 def _by_mac(
-    cables: Sequence[Cable], sights: Sequence[Sight], macs: Mapping[str, PortRef], neighbours: Mapping[End, set[End]]
+    cables: Sequence[Cable],
+    sights: Sequence[Sight],
+    macs: Mapping[str, PortRef],
+    neighbours: Mapping[End, set[End]],
+    answered: Collection[End],
 ) -> dict[End, End]:
     """Switch port -> the one card whose address it learned, where LLDP shows neither.
 
-    Ports that should lead to another switch are left out: behind them are addresses of many machines. So are cards that
-    two ports learned, as after a move, and ports that learned several.
+    Switches remember addresses for minutes. So this is used only where LLDP of one end cannot be read, and neither for
+    cards that two ports learned, as after a move, nor for ports that learned several. Ports that should lead to another
+    switch are left out: behind them are addresses of many machines.
     """
     owners = {nic.device for nic in macs.values()}
     far = {(e.device, e.port): o.device for c in cables for e, o in ((c.a, c.b), (c.b, c.a))}
@@ -91,7 +97,7 @@ def _by_mac(
     for sight in sights:
         port = (sight.port.device, sight.port.port)
         cards = {(macs[mac].device, macs[mac].port) for mac in sight.macs if mac in macs}
-        cards = {card for card in cards if card not in neighbours}
+        cards = {c for c in cards if c not in neighbours and not (sight.answered and c in answered)}
         if len(cards) == 1 and port not in neighbours and (port not in far or far[port] in owners):
             learned[port] = cards.pop()
     times = Counter(learned.values())

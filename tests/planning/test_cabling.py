@@ -252,6 +252,13 @@ def test_lldp_off_at_one_end_is_made_up_for_by_the_mac_table() -> None:
     assert [(str(m.from_port), str(m.to_port)) for m in wrong.moves] == [("leaf1/swp5", "leaf1/swp1")]
 
 
+def test_an_address_that_a_switch_still_remembers_hides_no_missing_cable() -> None:
+    (cable,) = cables = make_plan([ref("leaf1/swp1")], [ref("srv-1/eth1")])
+    sights = [Sight(port=cable.a, macs=("02:00:00:00:00:01",)), Sight(port=cable.b)]
+    (finding,) = judge(cables, sights, {"02:00:00:00:00:01": cable.b})
+    assert finding.verdict is Verdict.MISSING
+
+
 def test_addresses_behind_a_trunk_are_no_neighbours() -> None:
     trunk = Cable(label="T-1", a=ref("leaf1/swp8"), b=ref("leaf2/swp8"))
     macs = {"02:00:00:00:00:01": ref("srv-1/eth1")}
