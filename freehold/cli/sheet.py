@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from freehold.cli import console
+from freehold.cli.confirm import show_checklist
 from freehold.cli.console import JsonOption
 from freehold.inventory import Inventory
 from freehold.models.checklist import Checklist
@@ -20,6 +21,15 @@ app = typer.Typer(no_args_is_help=True, help="Work for technicians.")
 @app.callback()
 def checklist() -> None:
     """Work for technicians."""
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Workflow id, as `freehold inbox` shows it.")],
+    json: JsonOption = False,
+) -> None:
+    """What is to be done, in the order of the walk; what was issued again stands first."""
+    show_checklist(run, json)
 
 
 @app.command("print")

@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 
 from freehold.models.cabling import Verdict
 from freehold.models.checklist import Checklist, Item, ItemKind, ItemState
-from freehold.models.hall import Cable, Device, Hall, Nic
+from freehold.models.hall import Cable, Hall
 from freehold.models.instance import EvidenceKind
 from freehold.models.procedure import Outcome, ProcedureView
 from tests.workflows.rig import Rig, make_hall, running_rig, until_waiting, view
@@ -21,19 +21,12 @@ from tests.workflows.rig import Rig, make_hall, running_rig, until_waiting, view
 SPARE = "srv-10"
 
 
-def storeroom_hall() -> Hall:
-    """Nothing is mounted at north but switches and hosts; one server with three NICs lies in the storeroom."""
+def storeroom_hall(*spares: str) -> Hall:
+    """Nothing is mounted at north but switches and hosts; servers with three NICs lie in the storeroom."""
     hall = make_hall()
-
-    def kept(device: Device) -> bool:
-        return device.kind != "server" or device.site != "north" or device.name == SPARE
-
-    third = Nic(name="eth3", mac="02:0b:00:00:03:1e")
-    devices = tuple(
-        d.model_copy(update={"nics": (*d.nics[:2], third)}) if d.name == SPARE else d for d in hall.devices if kept(d)
-    )
-    names = {d.name for d in devices}
-    cables = tuple(c for c in hall.cables if {c.a.device, c.b.device} <= names)
+    kept = {d.name for d in hall.devices if d.kind != "server" or d.site != "north" or d.name in (spares or (SPARE,))}
+    devices = tuple(d for d in hall.devices if d.name in kept)
+    cables = tuple(c for c in hall.cables if {c.a.device, c.b.device} <= kept)
     return hall.model_copy(update={"devices": devices, "cables": cables})
 
 
