@@ -9,48 +9,25 @@ brings at most one cable into place.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
 
 from freehold.models.cabling import CableFinding, Move, Sight, Verdict
 from freehold.models.hall import Cable
 from freehold.models.network import PortRef
+from freehold.planning.chains import (
+    Chain,
+    Step,
+    Strand,
+    best_cut,
+    best_gap,
+    chain_of,
+    known,
+    moving_left,
+    moving_right,
+    plain,
+    total,
+)
 from freehold.planning.sightings import Seen, see
 from freehold.planning.snapshot import End, natural
-
-Cost = tuple[int, int]
-"""Moves to another device, and moves of a server's end: of equally many moves those with the shortest walk."""
-
-
-@dataclass(frozen=True)
-class Strand:
-    """A planned cable as a chain passes it, from left to right."""
-
-    cable: Cable
-    left: End
-    right: End
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Strands joined by observed links: `links[i]` ends at the left of strand i, the one after it at its right.
-
-    The first and the last link may be absent. In a ring they are the same.
-    """
-
-    strands: tuple[Strand, ...]
-    before: End | None
-    """What the first strand's left end is linked to."""
-    after: End | None
-    ring: bool = False
-
-    def linked_left(self, index: int) -> End | None:
-        """What the left end of a strand is linked to."""
-        return self.strands[index - 1].right if index or self.ring else self.before
-
-    def linked_right(self, index: int) -> End | None:
-        last = index == len(self.strands) - 1
-        return self.strands[(index + 1) % len(self.strands)].left if self.ring or not last else self.after
 
 
 def judge(
@@ -63,15 +40,15 @@ def judge(
     """
     seen = see(cables, sights, macs or {})
     findings: list[CableFinding] = []
-    planned = {_plain(end): cable for cable in cables for end in (cable.a, cable.b)}
+    planned = {plain(end): cable for cable in cables for end in (cable.a, cable.b)}
     done: set[str] = set()
     for cable in cables:
-        if _plain(cable.a) in seen.joined or _plain(cable.b) in seen.joined:
+        if plain(cable.a) in seen.joined or plain(cable.b) in seen.joined:
             findings.append(_duplicate(cable, seen))
             done.add(cable.label)
     for cable in cables:
         if cable.label not in done:
-            chain = _chain(cable, planned, seen.link)
+            chain = chain_of(cable, planned, seen.link)
             done |= {strand.cable.label for strand in chain.strands}
             findings += _judge_chain(chain, seen)
     for end, other in seen.link.items():
@@ -94,10 +71,6 @@ def concerning(
     )
 
 
-def _plain(end: PortRef) -> End:
-    return end.device, end.port
-
-
 def _ref(end: End) -> PortRef:
     return PortRef(device=end[0], port=end[1])
 
@@ -106,108 +79,32 @@ def _text(end: End) -> str:
     return "/".join(end)
 
 
-# -- chains
-
-
-def _chain(cable: Cable, planned: Mapping[End, Cable], link: Mapping[End, End]) -> Chain:
-    """All that hangs together with a cable."""
-    first = Strand(cable, _plain(cable.a), _plain(cable.b))
-    right, after = _follow(first, planned, link)
-    if after == first.left:
-        return Chain((first, *right), None, None, ring=True)
-    left, before = _follow(Strand(cable, first.right, first.left), planned, link)
-    turned = [Strand(s.cable, s.right, s.left) for s in reversed(left)]
-    return Chain((*turned, first, *right), before, after)
-
-
-def _follow(first: Strand, planned: Mapping[End, Cable], link: Mapping[End, End]) -> tuple[list[Strand], End | None]:
-    """The strands to the right of `first`, and the port at which no further one begins."""
-    found: list[Strand] = []
-    end = link.get(first.right)
-    while end is not None and end in planned and end != first.left:
-        a, b = _plain(planned[end].a), _plain(planned[end].b)
-        found.append(Strand(planned[end], end, b if end == a else a))
-        end = link.get(found[-1].right)
-    return found, end
-
-
-@dataclass(frozen=True)
-class Step:
-    """One end of a strand's cable moves, the other stays."""
-
-    strand: Strand
-    stays: End
-    source: End
-    target: End
-
-    @property
-    def cost(self) -> Cost:
-        return int(self.source[0] != self.target[0]), int(self.target == _plain(self.strand.cable.b))
-
-
 def _judge_chain(chain: Chain, seen: Seen) -> list[CableFinding]:
     strands = chain.strands
     if chain.ring and len(strands) == 1:
         return [_right(strands[0], seen)]
-    rightwards = [_moving_right(chain, i) for i in range(len(strands))]
-    leftwards = [_moving_left(chain, i) for i in range(len(strands))]
+    rightwards = [moving_right(chain, i) for i in range(len(strands))]
+    leftwards = [moving_left(chain, i) for i in range(len(strands))]
     if chain.ring:
-        return _rotation(min((_known(rightwards), _known(leftwards)), key=_total), seen)
+        return _rotation(min((known(rightwards), known(leftwards)), key=total), seen)
     missing, surplus = None, None
     if chain.before and chain.after:
-        cut = _best_cut(rightwards, leftwards)
-        steps = _known(rightwards[:cut] + leftwards[cut:])
+        cut = best_cut(rightwards, leftwards)
+        steps = known(rightwards[:cut] + leftwards[cut:])
         surplus = (
             (chain.before if cut == 0 else strands[cut - 1].right),
             (chain.after if cut == len(strands) else strands[cut].left),
         )
     elif chain.before:
-        steps = _known(rightwards)
+        steps = known(rightwards)
     elif chain.after:
-        steps = _known(leftwards)
+        steps = known(leftwards)
     else:
         dark = [i for i, s in enumerate(strands) if seen.dark(s.left) or seen.dark(s.right)]
-        gap = _best_gap(rightwards, leftwards, dark or range(len(strands)))
-        steps = _known([*leftwards[:gap], *rightwards[gap + 1 :]])
+        gap = best_gap(rightwards, leftwards, dark or range(len(strands)))
+        steps = known([*leftwards[:gap], *rightwards[gap + 1 :]])
         missing = strands[gap]
     return _findings(steps, missing, surplus, seen)
-
-
-def _moving_right(chain: Chain, index: int) -> Step | None:
-    """The cable is the link at its left end: its right end moves."""
-    strand, source = chain.strands[index], chain.linked_left(index)
-    return Step(strand, strand.left, source, strand.right) if source else None
-
-
-def _moving_left(chain: Chain, index: int) -> Step | None:
-    strand, source = chain.strands[index], chain.linked_right(index)
-    return Step(strand, strand.right, source, strand.left) if source else None
-
-
-def _known(steps: Sequence[Step | None]) -> list[Step]:
-    return [step for step in steps if step]
-
-
-def _total(steps: Sequence[Step]) -> Cost:
-    return sum(s.cost[0] for s in steps), sum(s.cost[1] for s in steps)
-
-
-def _sums(steps: Sequence[Step | None]) -> list[Cost]:
-    """The cost of the first 0, 1, 2, ... steps."""
-    costs = (step.cost if step else (0, 0) for step in steps)
-    return list(accumulate(costs, lambda sum_, cost: (sum_[0] + cost[0], sum_[1] + cost[1]), initial=(0, 0)))
-
-
-def _best_cut(rightwards: Sequence[Step | None], leftwards: Sequence[Step | None]) -> int:
-    """One link too many: which one, counted from the left, is no planned cable."""
-    before, after = _sums(rightwards), _sums(leftwards[::-1])[::-1]
-    return min(range(len(before)), key=lambda i: (before[i][0] + after[i][0], before[i][1] + after[i][1]))
-
-
-def _best_gap(rightwards: Sequence[Step | None], leftwards: Sequence[Step | None], among: Sequence[int]) -> int:
-    """One link too few: which cable is not plugged."""
-    before, after = _sums(leftwards), _sums(rightwards[::-1])[::-1]
-    return min(among, key=lambda i: (before[i][0] + after[i + 1][0], before[i][1] + after[i + 1][1]))
 
 
 # -- findings and their words
@@ -292,10 +189,10 @@ def _misplaced(step: Step, holders: Mapping[End, str], others: tuple[str, ...], 
 
 def _absent(strand: Strand, holders: Mapping[End, str], others: tuple[str, ...], seen: Seen) -> CableFinding:
     cable = strand.cable
-    dark = [end for end in (_plain(cable.a), _plain(cable.b)) if seen.dark(end)]
+    dark = [end for end in (plain(cable.a), plain(cable.b)) if seen.dark(end)]
     if dark:
         silent = " and ".join(dict.fromkeys(end[0] for end in dark))
-        lit = [end for end in (_plain(cable.a), _plain(cable.b)) if end not in dark]
+        lit = [end for end in (plain(cable.a), plain(cable.b)) if end not in dark]
         rest = "".join(_occupied(end, holders) for end in lit)
         return CableFinding(
             cable=cable,
@@ -306,12 +203,12 @@ def _absent(strand: Strand, holders: Mapping[End, str], others: tuple[str, ...],
             ),
             entangled=others,
         )
-    now = "; ".join(_occupied(end, holders).removeprefix(", ") for end in (_plain(cable.a), _plain(cable.b)))
+    now = "; ".join(_occupied(end, holders).removeprefix(", ") for end in (plain(cable.a), plain(cable.b)))
     return CableFinding(
         cable=cable,
         verdict=Verdict.MISSING,
         words=(
-            f"{cable.label} is not plugged: {now}. {_first_pull(holders, _plain(cable.a), _plain(cable.b))}"
+            f"{cable.label} is not plugged: {now}. {_first_pull(holders, plain(cable.a), plain(cable.b))}"
             f"Plug it into {cable.a} and {cable.b}."
         ),
         entangled=others,
@@ -343,12 +240,12 @@ def unexpected_label(a: End, b: End) -> str:
 
 
 def _duplicate(cable: Cable, seen: Seen) -> CableFinding:
-    ports = next(ports for ports in seen.joints if _plain(cable.a) in ports or _plain(cable.b) in ports)
+    ports = next(ports for ports in seen.joints if plain(cable.a) in ports or plain(cable.b) in ports)
     return CableFinding(cable=cable, verdict=Verdict.DUPLICATE, words=_joined_words(ports, seen, cable))
 
 
 def _joined_words(ports: Sequence[End], seen: Seen, cable: Cable) -> str:
-    own = [end for end in (_plain(cable.a), _plain(cable.b)) if end in ports]
+    own = [end for end in (plain(cable.a), plain(cable.b)) if end in ports]
     many = [end for end in own if len(seen.neighbours.get(end, ())) > 1] or own
     sees = "; ".join(f"{_text(end)} sees {_listed(sorted(map(_text, seen.neighbours[end])))}" for end in many)
     return (

@@ -194,20 +194,21 @@ def test_every_fault_is_named_and_nothing_else(
             assert str(finding.cable.a) in finding.words or str(finding.cable.b) in finding.words
 
 
-@given(plans, st.permutations(ALL_PORTS), st.permutations(ALL_NICS), st.integers(0, 12))
+@given(plans, st.permutations(ALL_PORTS), st.permutations(ALL_NICS), st.integers(0, 12), st.booleans())
 @settings(max_examples=400, deadline=None)
 def test_the_moves_cure_any_tangle_with_the_least_work(
-    cables: tuple[Cable, ...], ports: list[PortRef], nics: list[PortRef], number: int
+    cables: tuple[Cable, ...], ports: list[PortRef], nics: list[PortRef], number: int, switch_to_server: bool
 ) -> None:
-    """Not made of single faults: any cabling at all, however entangled."""
+    """Not made of single faults: any cabling at all, however entangled, also between switches or between servers."""
     cables = cables[:6]
     some = sorted({c.a for c in cables}, key=str) + [p for p in ports if p not in {c.a for c in cables}][:4]
     others = sorted({c.b for c in cables}, key=str) + [n for n in nics if n not in {c.b for c in cables}][:4]
     order = {port: i for i, port in enumerate((*ports, *nics))}
-    links = [
-        frozenset(pair)
-        for pair in zip(sorted(some, key=order.__getitem__), sorted(others, key=order.__getitem__), strict=True)
-    ][:number]
+    tangle = sorted(
+        (*some, *others), key=order.__getitem__ if switch_to_server else lambda port: order[port] * 7919 % 37
+    )
+    half = len(tangle) // 2
+    links = [frozenset(pair) for pair in zip(tangle[:half], tangle[half:], strict=False)][:number]
     findings = judge(cables, look(links))
     assert cured(links, findings) == set(links_of(cables).values())
     assert work(findings) == least_work(cables, links)
