@@ -71,6 +71,8 @@ class Card:
         label = self.item.cable.label if self.item.cable else ""
         if self.item.verdict is Verdict.UNEXPECTED:
             return f"Pull cable {label} out"
+        if self.stage is Stage.AGAIN and self.item.moves:
+            return f"Move cable {label}"
         return TITLES[self.item.kind].format(device=self.item.device, label=label)
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -219,7 +220,9 @@ class Pages:
         else:
             status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
             words = str(error)
-        account = self.sessions.account(request.cookies.get(COOKIE))
+        account = None
+        with suppress(FreeholdError):  # when the accounts are what is wrong
+            account = self.sessions.account(request.cookies.get(COOKIE))
         page = _page(request, "error.html.j2", account=account, words=words)
         page.status_code = status
         return page

@@ -95,7 +95,9 @@ class ProcedureWork:
         except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as error:
             raise StackError(f"{run}: no answer within {ANSWER_WITHIN_S:g} s; look again before you repeat.") from error
         except RPCError as error:
-            raise NotFound(f"{run} takes no answers any more ({error.message}).") from error
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise NotFound(f"{run} takes no answers any more ({error.message}).") from error
+            raise StackError(f"{run}: the answer did not arrive ({error.message}); try again.") from error
         return note if isinstance(note, str) else ""
 
     async def _client(self, identity: str) -> Client:

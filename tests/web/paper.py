@@ -7,7 +7,7 @@ from pathlib import Path
 
 from freehold.errors import BadInput, NotFound
 from freehold.models.cabling import CableFinding, Move, Verdict
-from freehold.models.checklist import Checklist, ConfirmItems, Item, ItemKind, Place
+from freehold.models.checklist import Checklist, ConfirmItems, Item, ItemKind, ItemState, Place
 from freehold.models.hall import Cable, Hall, load_hall
 from freehold.models.network import PortRef
 from freehold.planning import hands
@@ -120,4 +120,5 @@ class PaperWork:
         self.said.append((run, said, identity))
         after, fresh = hands.confirm(items, said, AT)
         self.lists[run] = found.model_copy(update={"items": tuple(after.values())})
-        return f"{len(fresh)} confirmed; machines look at them now" if fresh else "the problem goes to the operator"
+        left = hands.count(after, lambda item: item.state is ItemState.OPEN)
+        return f"{len(fresh)} noted as done; {left} open" if fresh else f"1 go to the operators; {left} open"

@@ -13,9 +13,11 @@ import pytest
 
 from freehold.errors import Conflict
 from freehold.models.checklist import ConfirmItems, ItemState
+from freehold.settings import Settings
 from freehold.web.attempts import MOST_WRONG, WITHIN_S, Attempts
 from freehold.web.pages import HEADERS, Pages
 from freehold.web.sessions import COOKIE, Sessions
+from freehold.web.work import ProcedureWork
 from tests.web.paper import RUN, PaperWork, after_a_swap, checklist, lab_hall
 from tests.web.pictures import link_of
 from tests.web.site import PASSWORD, make_sessions
@@ -67,9 +69,11 @@ async def test_one_tap_confirms_one_item_in_the_name_of_who_is_logged_in(
     tess: httpx.AsyncClient, work: PaperWork
 ) -> None:
     answer = await press(tess, "rack:srv-10")
-    assert answer.status_code == 200 and "1 confirmed" in answer.text and "tess says it is done" in answer.text
+    assert (
+        answer.status_code == 200 and "1 noted as done; 9 open" in answer.text and "tess says it is done" in answer.text
+    )
     assert work.said == [(RUN, ConfirmItems(operator="tess", done=("rack:srv-10",)), "tess")]
-    assert "1 confirmed" not in (await tess.get(f"/runs/{RUN}")).text
+    assert "noted as done" not in (await tess.get(f"/runs/{RUN}")).text
 
 
 async def test_a_whole_rack_is_confirmed_as_it_was_shown(tess: httpx.AsyncClient, work: PaperWork) -> None:
@@ -207,6 +211,19 @@ async def test_links_and_sessions_end(http: httpx.AsyncClient, sessions: Session
     await http.get(link)
     sessions.accounts.remove("tess")
     assert (await http.get("/")).url.path == "/login" and (await http.get(link)).status_code == 403
+
+
+async def test_a_server_that_is_down_is_one_sentence(settings: Settings, sessions: Sessions) -> None:
+    app = Pages(ProcedureWork(settings), lab_hall, sessions).app
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL, follow_redirects=True) as http:
+        answer = await http.get(link_of(sessions))
+        assert answer.status_code == 503 and "start it with `freehold up`" in unescape(answer.text)
+
+
+async def test_accounts_that_others_may_read_are_one_sentence(tess: httpx.AsyncClient, sessions: Sessions) -> None:
+    sessions.accounts.path.chmod(0o644)
+    answer = await tess.get("/")
+    assert answer.status_code == 400 and "chmod 600" in answer.text
 
 
 async def test_every_answer_has_the_headers(tess: httpx.AsyncClient) -> None:
