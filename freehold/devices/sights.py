@@ -54,7 +54,7 @@ def _ask(devices: Devices, access: Callable[[str], Access], device: Device) -> A
     except FreeholdError as failed:
         error = failed
     if error is not None:
-        log.warning("a device does not show its neighbours", device=device.name, error=str(error))
+        log.info("a device does not show its neighbours", device=device.name, error=str(error))
     return Answer(device.name, tuple(_sights(device, seen, macs, answered=error is None)), error)
 
 

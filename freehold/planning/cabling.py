@@ -100,8 +100,7 @@ def _judge_chain(chain: Chain, seen: Seen) -> list[CableFinding]:
     elif chain.after:
         steps = known(leftwards)
     else:
-        dark = [i for i, s in enumerate(strands) if seen.dark(s.left) or seen.dark(s.right)]
-        gap = best_gap(rightwards, leftwards, dark or range(len(strands)))
+        gap = best_gap(rightwards, leftwards, lambda i: seen.dark(strands[i].left) or seen.dark(strands[i].right))
         steps = known([*leftwards[:gap], *rightwards[gap + 1 :]])
         missing = strands[gap]
     return _findings(steps, missing, surplus, seen)

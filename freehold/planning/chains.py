@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -116,7 +116,10 @@ def best_cut(rightwards: Sequence[Step | None], leftwards: Sequence[Step | None]
     return min(range(len(before)), key=lambda i: (before[i][0] + after[i][0], before[i][1] + after[i][1]))
 
 
-def best_gap(rightwards: Sequence[Step | None], leftwards: Sequence[Step | None], among: Sequence[int]) -> int:
-    """One link too few: which cable is not plugged."""
+def best_gap(
+    rightwards: Sequence[Step | None], leftwards: Sequence[Step | None], unclear: Callable[[int], bool]
+) -> int:
+    """One link too few: which cable is not plugged; of equally likely ones that of which nothing is known."""
     before, after = _sums(leftwards), _sums(rightwards[::-1])[::-1]
-    return min(among, key=lambda i: (before[i][0] + after[i + 1][0], before[i][1] + after[i + 1][1]))
+    walks = [(before[i][0] + after[i + 1][0], before[i][1] + after[i + 1][1]) for i in range(len(rightwards))]
+    return min(range(len(walks)), key=lambda i: (walks[i], not unclear(i)))

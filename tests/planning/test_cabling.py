@@ -260,6 +260,16 @@ def test_an_address_that_a_switch_still_remembers_hides_no_missing_cable() -> No
     assert finding.verdict is Verdict.MISSING
 
 
+def test_a_dead_switch_does_not_turn_a_swap_into_a_wrong_server() -> None:
+    """Whose server's end shows up in a port is that server's cable, also when the other one cannot be seen."""
+    cables = make_plan([ref("leaf1/swp1"), ref("leaf2/swp1")], [ref("srv-1/eth1"), ref("srv-2/eth1")])
+    links = [frozenset((cables[0].a, cables[1].b)), frozenset((cables[1].a, cables[0].b))]
+    first, second = judge(cables, look(links, deaf=["leaf2"]))
+    assert (first.verdict, second.verdict) == (Verdict.MISSING, Verdict.WRONG_DEVICE)
+    assert "Pull N-2 out of leaf1/swp1 first. Plug it into leaf1/swp1 and srv-1/eth1." in first.words
+    assert [(str(m.from_port), str(m.to_port)) for m in second.moves] == [("leaf1/swp1", "leaf2/swp1")]
+
+
 def test_addresses_behind_a_trunk_are_no_neighbours() -> None:
     trunk = Cable(label="T-1", a=ref("leaf1/swp8"), b=ref("leaf2/swp8"))
     macs = {"02:00:00:00:00:01": ref("srv-1/eth1")}
