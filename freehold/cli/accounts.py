@@ -66,7 +66,7 @@ def password(name: NameArgument) -> None:
 
 @app.command()
 def link(name: NameArgument, json: JsonOption = False) -> None:
-    """Print a personal key for the technicians' page: whoever has it is this person there."""
+    """Print a personal link to the technicians' page: whoever has it is this person there."""
     settings = console.settings()
     sessions = Sessions(_accounts(), FileSecrets(settings.secrets_file))
     account = sessions.accounts.get(name)
@@ -76,8 +76,8 @@ def link(name: NameArgument, json: JsonOption = False) -> None:
     if json:
         console.print_json({"name": account.name, "key": token, "days": LINK.days})
     else:
-        console.out.print(f"/link/{token}", soft_wrap=True, markup=False)
-        console.say(f"Put it behind the address of the page. It is valid for {LINK.days} days; hand it to nobody else.")
+        console.out.print(f"{settings.page_url}/link/{token}", soft_wrap=True, markup=False)
+        console.say(f"It is valid for {LINK.days} days; hand it to nobody else.")
 
 
 def _accounts() -> Accounts:

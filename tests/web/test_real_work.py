@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -89,8 +93,20 @@ async def test_a_swap_is_made_found_shown_and_cured_on_the_page(
     assert updates == ["tess"] * 3
 
 
-async def test_refusals_come_back_in_words(stored: Rig, temporal: TemporalServer) -> None:
+async def test_the_command_prints_and_refusals_come_back_in_words(
+    stored: Rig, temporal: TemporalServer, tmp_path: Path
+) -> None:
     parent, child = await installing(stored)
+    pdf = tmp_path / "work-order.pdf"
+    settings = stored.parts.settings.model_copy(update={"temporal_port": temporal.settings.temporal_port})
+    command = [sys.executable, "-m", "freehold.cli.main", "checklist", "print", RUN, "--output", str(pdf)]
+    environment = os.environ | settings.environment()
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0 and f"6 items of {RUN}" in done.stdout, done
+    assert pdf.read_bytes().startswith(b"%PDF")
+
     work = ProcedureWork(temporal.settings)
     with pytest.raises(BadInput, match="no item 'rack:srv-99'"):
         await work.confirm(RUN, ConfirmItems(operator="tess", done=("rack:srv-99",)), "tess")
