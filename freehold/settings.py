@@ -23,6 +23,7 @@ from pydantic_settings import (
 from freehold.errors import BadInput
 from freehold.models.base import Choice
 from freehold.models.names import Person
+from freehold.models.policy import ApprovalIdentity
 
 Port = Annotated[int, Field(ge=1, le=65535, description="a TCP port on the loopback address")]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
@@ -107,6 +108,17 @@ class Settings(BaseSettings):
     approval_waive_installed: bool = Field(
         default=False, description="plans that only use installed, powered hardware need no approval"
     )
+
+    approval_identity: ApprovalIdentity = Field(
+        default=ApprovalIdentity.CLAIM,
+        description="login: an approval counts only under the sender's own name, found in the history, who may approve",
+    )
+    notice_webhook: str = Field(default="", description="URL that gets requests for approval and reminders as JSON")
+    notice_mail: str = Field(default="", description="addresses that get them by e-mail, separated by commas")
+    escalation_webhook: str = Field(default="", description="URL that is told when a request is about to lapse")
+    escalation_mail: str = Field(default="", description="addresses that are told then, separated by commas")
+    mail_server: str = Field(default="localhost:25", description="an SMTP server that takes our mail: host:port")
+    mail_from: str = "freehold@localhost"
 
     log_level: LogLevel = LogLevel.info
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from freehold.models.checklist import Checklist, Item
 from freehold.models.plan import Plan
-from freehold.models.procedure import ProcedureView, StepState, Waiting
+from freehold.models.procedure import MessageRecord, ProcedureView, StepState, Waiting
 
 MARKS = {
     StepState.PENDING: "·",
@@ -55,6 +55,7 @@ def _how_to_answer(view: ProcedureView, waiting: Waiting, workflow_id: str) -> l
     bodies = {
         "approve": f'{{"operator": "YOUR NAME", "plan_hash": "{view.plan_hash}"}}',
         "reject": '{"operator": "YOUR NAME", "comment": "WHY"}',
+        "withdraw": '{"operator": "YOUR NAME"}',
         "retry": '{"operator": "YOUR NAME"}',
         "abort": '{"operator": "YOUR NAME", "comment": "WHY"}',
         "confirm_items": _confirmation(view.checklist),
@@ -126,11 +127,16 @@ def _messages(view: ProcedureView) -> str:
     if not view.messages:
         return ""
     rows = [
-        f"| {m.at:%H:%M:%S} | {m.name} | {_cut(m.operator, 40)} | {'taken' if m.accepted else '**refused**'} | "
+        f"| {m.at:%H:%M:%S} | {m.name} | {_cut(_sender(m), 80)} | {'taken' if m.accepted else '**refused**'} | "
         f"{_cut(m.note, CELL)} |"
         for m in view.messages[-MESSAGES_SHOWN:]
     ]
     return "\n".join(["| at | message | from | | |", "|---|---|---|---|---|", *rows])
+
+
+def _sender(message: MessageRecord) -> str:
+    honest = message.identity.casefold() in ("", message.operator.casefold())
+    return message.operator if honest else f"{message.operator} (really **{message.identity}**)"
 
 
 def _cut(text: str, length: int) -> str:

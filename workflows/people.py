@@ -17,14 +17,16 @@ from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from freehold.models.checklist import ConfirmItems
+    from freehold.models.identity import Identities
     from freehold.models.procedure import MessageRecord
-    from freehold.models.request import Abort, Approve, Reject, Retry
+    from freehold.models.request import Abort, Approve, Reject, Retry, Withdraw
     from freehold.models.wording import in_words
 
-Said = Approve | Reject | Retry | Abort | ConfirmItems
+Said = Approve | Reject | Withdraw | Retry | Abort | ConfirmItems
 MODELS: dict[str, type[Said]] = {
     "approve": Approve,
     "reject": Reject,
+    "withdraw": Withdraw,
     "retry": Retry,
     "abort": Abort,
     "confirm_items": ConfirmItems,
@@ -81,6 +83,18 @@ class People:
                 return  # the record says why
         else:
             self._record(name, "", False, f"there is no message {name!r}; use one of {', '.join(MODELS)}")
+
+    def doubt(self, operator: str, why: str) -> None:
+        """Record that an approval which was taken does not count after all."""
+        self._record("approve", operator, False, f"{operator}: {why}")
+
+    def name_senders(self, found: Identities) -> None:
+        """Put the identity from the history beside the claimed name of each message about an approval."""
+        by = {(sender.message, sender.claimed.casefold()): sender.identity or "nobody" for sender in found.senders}
+        self.records = [
+            record.model_copy(update={"identity": by.get((record.name, record.operator.casefold()), record.identity)})
+            for record in self.records
+        ]
 
     def _record(self, name: str, operator: str, accepted: bool, note: str) -> None:
         record = MessageRecord(name=name[:64], at=workflow.now(), operator=operator, accepted=accepted, note=note[:500])

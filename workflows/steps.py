@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from temporalio import workflow
@@ -17,12 +18,15 @@ from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_e
 
 with workflow.unsafe.imports_passed_through():
     from freehold.models.checklist import Checklist, ConfirmItems
+    from freehold.models.notice import Notice, NoticeKind
     from freehold.models.plan import Plan
-    from freehold.models.policy import ApprovalPolicy
+    from freehold.models.policy import ApprovalIdentity, ApprovalPolicy
     from freehold.models.procedure import ProcedureView, StepState, StepView, Waiting
-    from freehold.models.request import Abort, Approve, Reject
+    from freehold.models.request import Abort, Approve, Reject, Withdraw
     from workflows import attributes, details, policies
     from workflows.calls import named_after
+    from workflows.identities import identify, not_theirs
+    from workflows.notices import tell, tell_while_waiting
     from workflows.people import People, Said, name_of
 
 T = TypeVar("T")
@@ -132,11 +136,20 @@ class Steps:
             return
         until = workflow.now() + timedelta(seconds=policy.within_s)
         self._policy = policy
+        make = partial(self._notice, policy, until)
+        telling = asyncio.ensure_future(tell_while_waiting(policy, until, make))
         self._set(name, StepState.WAITING, note=policy.why, started=True)
         try:
-            said = await self._wait("approval", "approvers", policy.why, until, ("approve", "reject", "abort"))
+            messages = ("approve", "reject", *(("withdraw",) if policy.quorum > 1 else ()), "abort")
+            while True:
+                said = await self._wait("approval", "approvers", policy.why, until, messages)
+                if not isinstance(said, Approve) or await self._identified(plan, policy):
+                    break
         finally:
+            telling.cancel()
             self._policy = None
+        if said is None and policy.tell:
+            await tell(self._notice(policy, until, NoticeKind.LAPSED, True))
         if said is None:
             raise Undone("lapsed", f"nobody approved plan {plan.hash} until {until:%Y-%m-%d %H:%M} UTC")
         if isinstance(said, Reject):
@@ -144,6 +157,17 @@ class Steps:
         if isinstance(said, Abort):
             raise Undone("aborted", f"{said.operator} aborted it")
         self._set(name, StepState.DONE, note=f"approved by {', '.join(a.operator for a in self._approvals.values())}")
+
+    async def _identified(self, plan: Plan, policy: ApprovalPolicy) -> bool:
+        """Whether enough approvals are left when those that are not from whom they say are taken out."""
+        if policy.identity is ApprovalIdentity.CLAIM:
+            return True
+        found = await identify(plan.hash)
+        for key in not_theirs(self._approvals, found):
+            why = "does not count: the history has no approval of this plan by this person, who may approve"
+            self.people.doubt(self._approvals.pop(key).operator, why)
+        self.people.name_senders(found)
+        return len(self._approvals) >= policy.quorum
 
     async def wait_for_hands(
         self, whom: str, reason: str, until: datetime, messages: tuple[str, ...], ready: Callable[[], bool]
@@ -221,6 +245,13 @@ class Steps:
         if self._waiting is None or word not in self._waiting.messages:
             waits = f"it waits for {' or '.join(self._waiting.messages)}" if self._waiting else "it waits for nobody"
             return f"{word} is not what this run waits for now: {waits}"
+        return self._refuse_decision(said)
+
+    def _refuse_decision(self, said: Said) -> str:
+        if self._decision is not None:  # of this very moment: the run has not gone on yet
+            return f"too late: {self._decision.operator} has decided it"
+        if isinstance(said, Withdraw) and said.operator.casefold() not in self._approvals:
+            return f"operator: {said.operator} has not approved; there is nothing to withdraw"
         return self._refuse_approval(said) if isinstance(said, Approve) else ""
 
     def _refuse_approval(self, said: Approve) -> str:
@@ -244,6 +275,9 @@ class Steps:
             note = self.hands.accept(said)
             self._show()
             return note
+        if isinstance(said, Withdraw):
+            del self._approvals[said.operator.casefold()]
+            return "your approval does not count any more"
         if isinstance(said, Approve):
             self._approvals[said.operator.casefold()] = said
             missing = (self._policy.quorum if self._policy else 1) - len(self._approvals)
@@ -251,6 +285,25 @@ class Steps:
                 return f"noted; {missing} more must approve"
         self._decision = said
         return f"{name_of(said)} accepted"
+
+    def _notice(self, policy: ApprovalPolicy, until: datetime, kind: NoticeKind, escalate: bool) -> Notice:
+        procedure, instance, customer, site = self._head
+        info = workflow.info()
+        return Notice(
+            id=f"{info.run_id}/{kind.replace(' ', '-')}",
+            kind=kind,
+            escalate=escalate,
+            procedure=procedure,
+            instance=instance,
+            customer=customer,
+            site=site,
+            requested_by=self._requester,
+            workflow_id=info.workflow_id,
+            plan_hash=self.plan.hash if self.plan else "",
+            until=until,
+            approved_by=tuple(a.operator for a in self._approvals.values()),
+            quorum=policy.quorum,
+        )
 
     # -- inside ----------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ class MessageRecord(Model):
     name: str
     at: datetime
     operator: str = ""
+    identity: str = Field(default="", description="of its event in the history, when that was read back")
     accepted: bool
     note: str = ""
 
