@@ -18,12 +18,11 @@ with workflow.unsafe.imports_passed_through():
 class ChecklistInHands:
     """The state of one checklist. What it means is decided in `freehold.planning.hands`."""
 
-    def __init__(self, checklist: Checklist, progress: Progress | None) -> None:
+    def __init__(self, checklist: Checklist, reissued: Iterable[Reissue] = ()) -> None:
         self._head = checklist
-        items = progress.items if progress else checklist.items
-        self._items: dict[str, Item] = {i.id: i for i in items}
-        self.reissued: list[Reissue] = list(progress.reissued) if progress else []
-        self.fresh = any(i.state is ItemState.CONFIRMED for i in items)
+        self._items: dict[str, Item] = {i.id: i for i in checklist.items}
+        self.reissued = list(reissued)
+        self.fresh = any(i.state is ItemState.CONFIRMED for i in checklist.items)
         """Whether something was said since machines looked last."""
 
     # -- people
@@ -103,7 +102,7 @@ class ChecklistInHands:
         return "; ".join([", ".join(f"{n} {what}" for what, n in counts.items() if n), *problems])
 
     def progress(self, until: datetime) -> Progress:
-        return Progress(items=tuple(self._items.values()), reissued=tuple(self.reissued), until=until)
+        return Progress(checklist=self.checklist(), reissued=tuple(self.reissued), until=until)
 
     def installed(self, instance: str) -> Installed:
         """What the inventory may know by now: mounted by word, switched on and cabled only as machines saw it."""

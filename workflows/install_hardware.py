@@ -36,10 +36,14 @@ class InstallHardware:
     def __init__(self, request: InstallRequest | None = None) -> None:
         self._request = request = needed(request)
         self._ref = PlanRef(instance=request.instance)
-        self._until: datetime = request.progress.until if request.progress else workflow.now() + policies.HANDS_WITHIN
+        self._until: datetime = workflow.now() + policies.HANDS_WITHIN
         self._hands: ChecklistInHands | None = None
         self._checks = 0
         self.steps = Steps("InstallHardware", request.instance, "", "", request.requested_by)
+        if (before := request.progress) is not None:
+            # At once: what people say while the history is cut must find its checklist.
+            self._until = before.until
+            self.steps.hands = self._hands = ChecklistInHands(before.checklist, before.reissued)
 
     @workflow.run
     async def run(self, request: InstallRequest | None = None) -> Outcome:
@@ -75,7 +79,7 @@ class InstallHardware:
         order = await call(InstallationActivities.work_order, self._ref, **policies.QUICK)
         self.steps.plan = order.plan
         self.steps.is_about(order.plan.request.customer, order.plan.request.site)
-        return ChecklistInHands(order.checklist, self._request.progress)
+        return self._hands or ChecklistInHands(order.checklist)
 
     async def _work(self, hands: ChecklistInHands) -> bool:
         """Until every item is verified. False when the run should go on with a fresh history."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from freehold.models.base import Model
 from freehold.models.cabling import Verdict
-from freehold.models.checklist import Checklist, Item, ItemKind
+from freehold.models.checklist import Checklist, ItemKind
 from freehold.models.names import Name, Person
 from freehold.models.plan import Plan
 from freehold.models.work import PlanRef
@@ -36,7 +36,7 @@ def miswire(label: str, verdict: Verdict, swapped_with: tuple[str, ...] = ()) ->
 class Progress(Model):
     """What a long installation hands on when its history is cut."""
 
-    items: tuple[Item, ...]
+    checklist: Checklist
     reissued: tuple[Reissue, ...] = ()
     until: datetime
 

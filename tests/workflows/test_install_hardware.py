@@ -10,13 +10,18 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner
 
+from freehold.devices.simulated import SimulatedDevices
 from freehold.models.cabling import Verdict
 from freehold.models.checklist import Checklist, Item, ItemKind, ItemState
 from freehold.models.hall import Cable, Hall
 from freehold.models.instance import EvidenceKind
 from freehold.models.procedure import Outcome, ProcedureView
-from tests.workflows.rig import Rig, make_hall, running_rig, until_waiting, view
+from freehold.settings import load_settings
+from tests.workflows.rig import Rig, end_all, make_hall, make_parts, running_rig, until_waiting, view
+from workers.wiring import make_worker
+from workflows import policies
 
 SPARE = "srv-10"
 
@@ -227,3 +232,54 @@ async def test_an_aborted_installation_parks_the_procedure(stored: Rig) -> None:
     assert seen.waiting is not None and "install-acme-1 ended as aborted" in seen.waiting.reason
     await parent.execute_update("abort", {"operator": "olivia"})
     assert (await parent.result()).outcome == "aborted"
+
+
+async def test_item_by_item_over_cut_histories(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "CHECKS_PER_RUN", 2)
+    in_the_open = {"workflow_runner": UnsandboxedWorkflowRunner()}  # a sandbox would read the policies anew
+    async with running_rig(client, tmp_path, storeroom_hall(), worker=in_the_open) as rig:
+        await _item_by_item(rig)
+
+
+async def _item_by_item(stored: Rig) -> None:
+    parent, child = await installing(stored)
+    runs = {(await child.describe()).run_id}
+    for item in checklist(await view(child)).items:
+        if item.cable:
+            plug(stored, item.cable)
+        if item.kind is ItemKind.POWER_ON:
+            stored.devices.power(item.device)
+        await say(child, item.id, operator=f"tom of {item.kind}")
+        await checked(child, lambda c, i=item: i.id not in [o.id for o in c.open()])  # type: ignore[misc]
+        runs.add((await child.describe()).run_id)
+    assert (await parent.result()).outcome == "active"
+    assert len(runs) > 1, "the history was cut"
+    (evidence,) = stored.inventory.evidence("acme-1", EvidenceKind.CABLING)
+    by = {i["id"]: i["by"] for i in evidence.observed["items"]}
+    assert by[f"rack:{SPARE}"] == "tom of rack" and by[f"power-on:{SPARE}"] == "tom of power on"
+    assert evidence.observed["reissued"] == []
+
+
+async def test_a_wait_outlives_the_worker(client: Client, tmp_path: Path) -> None:
+    hall = storeroom_hall()
+    parts = make_parts(tmp_path, hall, load_settings(home=tmp_path, task_queue=f"rig-{tmp_path.name}"))
+    parts.inventory.import_hall(hall, {d.name: "ssh-ed25519 AAAA" for d in hall.devices})
+    assert isinstance(parts.devices, SimulatedDevices)
+    rig = Rig(client, parts, parts.devices, hall)
+    try:
+        async with make_worker(client, parts):
+            parent, child = await installing(rig)
+            await say(child, f"rack:{SPARE}")
+        await child.signal("confirm_items", {"operator": "tina", "done": [f"feed:{SPARE}"]})
+        async with make_worker(client, parts):
+            found = await checked(child, lambda c: len(c.open()) == 4)
+            assert {i.by for i in found.items if i.state is ItemState.CONFIRMED} == {"tom", "tina"}
+            for item in cables(found):
+                assert item.cable is not None
+                plug(rig, item.cable)
+            rig.devices.power(SPARE)
+            await say(child, "all")
+            assert (await parent.result()).outcome == "active"
+    finally:
+        await end_all(client, parts.settings.task_queue)
+        parts.inventory.close()
