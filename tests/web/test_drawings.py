@@ -51,6 +51,17 @@ def test_every_port_is_drawn_once(found: Checklist, device: object, columns: int
     assert ports == Counter(HALL.device(name).port_names())
 
 
+@given(checklists(), st.sampled_from(HALL.devices))
+@settings(max_examples=30, deadline=None)
+def test_a_near_view_keeps_every_port_of_the_change(found: Checklist, device: object) -> None:
+    name = device.name  # type: ignore[attr-defined]
+    ports = drawn(drawings.face_plate(HALL, found, name, near=True), "data-port")
+    refs = [ref for item in found.items if item.cable for ref in (item.cable.a, item.cable.b)]
+    refs += [m.to_port for i in found.items if i.state is ItemState.OPEN for m in i.moves if m.to_port]
+    assert {ref.port for ref in refs if ref.device == name} <= set(ports) <= set(HALL.device(name).port_names())
+    assert set(ports.values()) == {1}
+
+
 @given(checklists(), st.sampled_from([r for r in HALL.racks if r.site == "north"]), st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_every_device_of_a_rack_is_drawn_once(found: Checklist, rack: object, folded: bool) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,7 @@ from freehold.web.pages import Pages
 from freehold.web.sheet import render_sheet
 from freehold.web.work import ProcedureWork
 from tests.conftest import TemporalServer
-from tests.web.pictures import datetime, link_of
+from tests.web.pictures import link_of
 from tests.web.site import make_sessions
 from tests.web.test_pages import URL, buttons, key_of
 from tests.workflows.rig import Rig, running_rig
@@ -71,7 +72,7 @@ async def test_a_swap_is_made_found_shown_and_cured_on_the_page(
         page = (await http.get(f"/runs/{RUN}")).text
         assert "Do again first" in page and "<polygon" in page and "4 of 6 verified" in page
         assert "acme-1" in (await http.get("/")).text
-        pdf = render_sheet(stored.inventory.hall(), again, run=RUN, base_url=URL, at=datetime(2025, 3, 4))
+        pdf = render_sheet(stored.inventory.hall(), again, run=RUN, base_url=URL, at=datetime(2025, 3, 4, tzinfo=UTC))
         assert pdf.startswith(b"%PDF")
 
         for cable in (one, two):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import segno
 
 from freehold.models.hall import Position
@@ -40,7 +42,7 @@ def test_the_paper_is_a4(tmp_path: Path) -> None:
     assert "(A4)" in info and "Pages:           4" in info
 
 
-def test_qr_codes_lead_to_the_items(monkeypatch: object) -> None:
+def test_qr_codes_lead_to_the_items(monkeypatch: pytest.MonkeyPatch) -> None:
     coded: list[str] = []
     make = segno.make
 
@@ -48,7 +50,7 @@ def test_qr_codes_lead_to_the_items(monkeypatch: object) -> None:
         coded.append(words)
         return make(words, **given)
 
-    monkeypatch.setattr(sheet.segno, "make", recorded)  # type: ignore[attr-defined]
+    monkeypatch.setattr(sheet.segno, "make", recorded)
     pictures.sheet()
     base = f"https://freehold.example/runs/{RUN}"
     cables = [item.id for item in checklist().items if item.cable]
@@ -62,6 +64,6 @@ def test_a_big_change_fits_and_a_device_nobody_knows_is_left_out(tmp_path: Path)
     items = tuple(item.model_copy(update={"id": f"{item.id}-{n}"}) for n in range(12) for item in checklist().items)
     big = checklist().model_copy(update={"items": items})
     pdf = sheet.render_sheet(hall.model_copy(update={"devices": tuple(known)}), big, run=RUN, base_url="http://x",
-                             at=pictures.datetime(2025, 3, 4))  # fmt: skip
+                             at=datetime(2025, 3, 4, tzinfo=UTC))  # fmt: skip
     words = words_of(pdf, tmp_path)
     assert "120 Switch srv-11 on" in " ".join(words.split())
