@@ -1,17 +1,17 @@
-"""Cables held against the plan: both ends are read over LLDP."""
+"""Cables held against the plan: every device is read once, and each cable judged by what both of its ends see."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from temporalio import activity
 
+from freehold import cables
 from freehold.devices.base import Devices
-from freehold.errors import CablingWrong
+from freehold.errors import CablingWrong, DeviceUnreachable
 from freehold.inventory import Inventory
-from freehold.models.network import Neighbour
-from freehold.models.plan import Plan, PlannedNic, PlannedServer
+from freehold.models.cabling import CablesInput, CablingReport, Verdict
+from freehold.models.installation import JudgeInput
 from freehold.models.work import Changed, PlanRef
 
 SETTLE_S = 8.0
@@ -19,59 +19,39 @@ SETTLE_S = 8.0
 
 
 class CablingActivities:
-    """Reads neighbours; changes nothing."""
+    """Reads neighbours and MAC tables; changes nothing."""
 
     def __init__(self, devices: Devices, inventory: Inventory, settle_s: float = SETTLE_S) -> None:
         self._devices, self._inventory, self._settle_s = devices, inventory, settle_s
 
     @activity.defn
     def verify_cables(self, given: PlanRef) -> Changed:
-        """Prove that every cable of the plan connects the planned ports. Raises CablingWrong with those that do not."""
-        plan = self._inventory.instance(given.instance).plan
+        """Prove that every cable of the plan connects the planned ports. Raises CablingWrong that says what to move."""
+        report = self._settled(JudgeInput(instance=given.instance, cables=()))
+        wrong = [f for f in report.findings if f.verdict is not Verdict.OK]
+        if wrong:
+            words = " ".join(f.words for f in wrong)
+            if report.unanswered and all(f.verdict is Verdict.UNKNOWN for f in wrong):
+                raise DeviceUnreachable(f"{words} ({'; '.join(report.unanswered)})")
+            raise CablingWrong(words)
+        return Changed(changed=False, diff=f"as planned: {', '.join(f.cable.label for f in report.findings)}")
+
+    @activity.defn
+    def judge_cables(self, given: JudgeInput) -> CablingReport:
+        """Look where these cables of an instance's plan (all, when none is named) lead. Reads only."""
+        return self._settled(given)
+
+    @activity.defn
+    def check_cables(self, given: CablesInput) -> CablingReport:
+        """Look once at the cables of an instance, a rack, a site or the hall. Reads only."""
+        return cables.check(self._inventory, self._devices, given)
+
+    def _settled(self, given: JudgeInput) -> CablingReport:
+        """The report as soon as all is right, or when neighbours have had time to show up."""
+        question = cables.of_plan(self._inventory, self._inventory.instance(given.instance).plan, given.cables)
         deadline = time.monotonic() + self._settle_s
-        while problems := self._problems(plan):
-            if time.monotonic() > deadline:
-                raise CablingWrong("; ".join(problems))
+        while True:
+            report = cables.answer(question, self._inventory, self._devices)
+            if all(f.verdict is Verdict.OK for f in report.findings) or time.monotonic() > deadline:
+                return report
             time.sleep(1)
-        cables = [nic.cable.label for server in plan.servers for nic in server.nics]
-        return Changed(changed=False, diff=f"as planned: {', '.join(cables)}")
-
-    def _problems(self, plan: Plan) -> list[str]:
-        seen = {name: self._neighbours(name, switch=True) for name in {n.switch for s in plan.servers for n in s.nics}}
-        seen |= {server.server: self._neighbours(server.server, switch=False) for server in plan.servers}
-        return [
-            problem
-            for server in plan.servers
-            for nic in server.nics
-            for problem in (check_both_ends(server, nic, seen[nic.switch], seen[server.server]),)
-            if problem
-        ]
-
-    def _neighbours(self, device: str, switch: bool) -> tuple[Neighbour, ...]:
-        access = self._inventory.access(device)
-        if switch:
-            with self._devices.switch(access) as session:
-                return session.neighbours()
-        with self._devices.server(access) as host:
-            return host.neighbours()
-
-
-def check_both_ends(
-    server: PlannedServer, nic: PlannedNic, at_switch: Sequence[Neighbour], at_server: Sequence[Neighbour]
-) -> str:
-    """What is wrong with one cable, in words that name what is where now; empty when it is as planned."""
-    cable = f"cable {nic.cable.label} ({nic.switch}/{nic.switch_port} to {server.server}/{nic.nic})"
-    there = [n for n in at_switch if n.local_port == nic.switch_port]
-    here = [n for n in at_server if n.local_port == nic.nic]
-    if not there and not here:
-        return f"{cable}: missing; neither end sees a neighbour"
-    wanted_there, wanted_here = (server.server, nic.nic), (nic.switch, nic.switch_port)
-    for at, seen, wanted in (
-        (f"{nic.switch}/{nic.switch_port}", there, wanted_there),
-        (f"{server.server}/{nic.nic}", here, wanted_here),
-    ):
-        found = [(n.system_name, n.port_id) for n in seen]
-        if found != [wanted]:
-            names = " and ".join(f"{d}/{p}" for d, p in found) or "nothing"
-            return f"{cable}: {at} sees {names} instead of {wanted[0]}/{wanted[1]}"
-    return ""

@@ -80,6 +80,12 @@ class SecretStoreUnusable(FreeholdError):
     """The secret store cannot be opened: its key is missing, wrong or readable by others, or the file is broken."""
 
 
+class NoticeNotSent(FreeholdError):
+    """A webhook or mail server did not take a notice."""
+
+    retryable = True
+
+
 class ProgramMissing(FreeholdError):
     """A program that the stack needs is neither here nor can it be fetched; says what to install."""
 

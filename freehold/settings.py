@@ -23,6 +23,7 @@ from pydantic_settings import (
 from freehold.errors import BadInput
 from freehold.models.base import Choice
 from freehold.models.names import Person
+from freehold.models.policy import ApprovalIdentity
 
 Port = Annotated[int, Field(ge=1, le=65535, description="a TCP port on the loopback address")]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
@@ -95,11 +96,33 @@ class Settings(BaseSettings):
         default=15, ge=1, description="seconds between looks at an instance; 5 in the demo"
     )
 
+    login_port: Port = 8234
+    login_host: str = Field(
+        default=LOOPBACK,
+        description="where the login in front of the Temporal Web UI listens; elsewhere only behind TLS",
+    )
+
+    web_port: Port = 8235
+    web_url: str | None = Field(
+        default=None, description="where phones reach the technicians' page: a TLS proxy of yours in front of web_port"
+    )
+
     approval_quorum: int = Field(default=1, ge=1, description="how many people must approve a plan")
     approval_hours: float = Field(default=72, gt=0, description="hours until a request for approval lapses")
     approval_waive_installed: bool = Field(
         default=False, description="plans that only use installed, powered hardware need no approval"
     )
+
+    approval_identity: ApprovalIdentity = Field(
+        default=ApprovalIdentity.CLAIM,
+        description="login: an approval counts only under the sender's own name, found in the history, who may approve",
+    )
+    notice_webhook: str = Field(default="", description="URL that gets requests for approval and reminders as JSON")
+    notice_mail: str = Field(default="", description="addresses that get them by e-mail, separated by commas")
+    escalation_webhook: str = Field(default="", description="URL that is told when a request is about to lapse")
+    escalation_mail: str = Field(default="", description="addresses that are told then, separated by commas")
+    mail_server: str = Field(default="localhost:25", description="an SMTP server that takes our mail: host:port")
+    mail_from: str = "freehold@localhost"
 
     log_level: LogLevel = Field(default=LogLevel.info, description="debug, info, warning or error")
 
@@ -142,6 +165,16 @@ class Settings(BaseSettings):
     def secrets_file(self) -> Path:
         """The encrypted secret store; its key lies beside it, unless FREEHOLD_SECRETS_KEY holds it."""
         return self.home / "secrets.json"
+
+    @property
+    def page_url(self) -> str:
+        """The technicians' page, as it stands in links and QR codes."""
+        return (self.web_url or f"http://{LOOPBACK}:{self.web_port}").rstrip("/")
+
+    @property
+    def accounts_file(self) -> Path:
+        """Who may log in, in which roles; written by `freehold account`."""
+        return self.home / "accounts.yaml"
 
     @property
     def prometheus_url(self) -> str:

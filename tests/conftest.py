@@ -57,7 +57,8 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def own_settings(home: Path) -> Settings:
-    names = ("temporal", "temporal_ui", "temporal_http", "temporal_metrics", "worker_metrics", "prometheus")
+    temporal = ("temporal", "temporal_ui", "temporal_http", "temporal_metrics")
+    names = (*temporal, "worker_metrics", "prometheus", "login", "web")
     ports = dict(zip((f"{name}_port" for name in names), free_ports(len(names)), strict=True))
     return load_settings(home=home, **ports)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from freehold.models.checklist import Checklist, Item
 from freehold.models.plan import DeviceDiff, Plan, PlannedPort
-from freehold.models.procedure import ProcedureView, StepState, StepView, Waiting
+from freehold.models.procedure import MessageRecord, ProcedureView, StepState, StepView, Waiting
 from workflows.people import PLACEHOLDER
 
 MARKS = {
@@ -28,13 +29,15 @@ CELL = 160
 ROWS = 8
 """Most servers, and most ports, that are listed."""
 MESSAGES_SHOWN = 5
+ITEMS_SHOWN = 20
 
 
 def render(view: ProcedureView, workflow_id: str) -> str:
     plan = _plan(view.plan, view.plan_hash) if view.plan else ""
+    work = _open_items(view.checklist) if view.checklist and not view.outcome else ""
     decides = view.waiting is not None and view.waiting.kind == "approval"
     middle = [plan, _steps(view)] if decides else [_steps(view), plan]
-    parts = [_call_to_act(view, workflow_id), _messages(view), *middle, "---", "_Freehold_"]
+    parts = [_call_to_act(view, workflow_id), work, _messages(view), *middle, "---", "_Freehold_"]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
@@ -55,19 +58,46 @@ def _heading(waiting: Waiting) -> str:
 
 def _how_to_answer(view: ProcedureView, waiting: Waiting, workflow_id: str) -> list[str]:
     why = f'{{"operator": "{PLACEHOLDER}", "comment": "WHY"}}'
-    bodies = {"approve": f'{{"operator": "{PLACEHOLDER}", "plan_hash": "{view.plan_hash}"}}'}
+    bodies = {
+        "approve": f'{{"operator": "{PLACEHOLDER}", "plan_hash": "{view.plan_hash}"}}',
+        "confirm_items": _confirmation(view.checklist),
+    }
     rows = [f"| **{name}** | `{bodies.get(name, why)}` |" for name in waiting.messages]
+    words = {"confirm_items": f"confirm {workflow_id} --all"}
+    commands = [words.get(name, f"{name} {workflow_id}") for name in waiting.messages]
     return [
         "**More Actions › Send an Update**, choose a name, paste its JSON and put your name in:",
         "\n".join(["| name | JSON |", "|:--|:--|", *rows]),
-        f"Or type `freehold {waiting.messages[0]} {workflow_id}`; likewise {_listed(waiting.messages[1:])}."
+        f"Or type `freehold {commands[0]}`; likewise {_listed(waiting.messages[1:])}."
         if waiting.messages[1:]
-        else f"Or type `freehold {waiting.messages[0]} {workflow_id}`.",
+        else f"Or type `freehold {commands[0]}`.",
     ]
 
 
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(f"`{name}`" for name in names)
+
+
+def _confirmation(checklist: Checklist | None) -> str:
+    items = checklist.open() if checklist else ()
+    done = f'"{items[0].id}"' if items else '"all"'
+    return f'{{"operator": "{PLACEHOLDER}", "done": [{done}], "problems": {{}}}}'
+
+
+def _open_items(checklist: Checklist) -> str:
+    """What is still to be done; what was issued again stands first and says what to move where."""
+    items = checklist.open()
+    if not items:
+        return ""
+    rows = [f"| `{i.id}` | {_place(i)} | {_cut(i.finding or i.instruction, 300)} |" for i in items[:ITEMS_SHOWN]]
+    if len(items) > ITEMS_SHOWN:
+        rows.append(f"| | | and {len(items) - ITEMS_SHOWN} more |")
+    return "\n".join(["| to do | where | |", "|---|---|---|", *rows])
+
+
+def _place(item: Item) -> str:
+    place = f"rack {item.place}" if item.place else ""
+    return f"**again** {place}" if item.issue > 1 else place
 
 
 def _plan(plan: Plan, plan_hash: str) -> str:
@@ -133,11 +163,16 @@ def _messages(view: ProcedureView) -> str:
     if not view.messages:
         return ""
     rows = [
-        f"| {m.at:%H:%M:%S} | {_cut(m.name, 40)} | {_cut(m.operator, 40)} | "
+        f"| {m.at:%H:%M:%S} | {_cut(m.name, 40)} | {_cut(_sender(m), 80)} | "
         f"{'taken' if m.accepted else '**refused**'} | {_cut(m.note, CELL)} |"
         for m in view.messages[-MESSAGES_SHOWN:]
     ]
     return "\n".join(["| at | message | from | | |", "|:--|:--|:--|:--|:--|", *rows])
+
+
+def _sender(message: MessageRecord) -> str:
+    honest = message.identity.casefold() in ("", message.operator.casefold())
+    return message.operator if honest else f"{message.operator} (really **{message.identity}**)"
 
 
 def _cut(text: str, length: int) -> str:

@@ -16,12 +16,22 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from freehold.models.checklist import ConfirmItems
+    from freehold.models.identity import Identities
     from freehold.models.procedure import MessageRecord
-    from freehold.models.request import Abort, Approve, Reject, Retry
+    from freehold.models.request import Abort, Approve, Reject, Retry, Withdraw
     from freehold.models.wording import in_words
 
-Said = Approve | Reject | Retry | Abort
-MODELS: dict[str, type[Said]] = {"approve": Approve, "reject": Reject, "retry": Retry, "abort": Abort}
+Said = Approve | Reject | Withdraw | Retry | Abort | ConfirmItems
+MODELS: dict[str, type[Said]] = {
+    "approve": Approve,
+    "reject": Reject,
+    "withdraw": Withdraw,
+    "retry": Retry,
+    "abort": Abort,
+    "confirm_items": ConfirmItems,
+}
+NAMES = {model: name for name, model in MODELS.items()}
 PLACEHOLDER = "YOUR NAME"
 """Stands in the JSON that we show; whoever leaves it in has not said who they are."""
 RECORDS_KEPT = 200
@@ -74,9 +84,26 @@ class People:
         else:
             self._record(name, "", False, f"there is no message {name!r}; use one of {', '.join(MODELS)}")
 
+    def doubt(self, operator: str, why: str) -> None:
+        """Record that an approval which was taken does not count after all."""
+        self._record("approve", operator, False, f"{operator}: {why}")
+
+    def name_senders(self, found: Identities) -> None:
+        """Put the identity from the history beside the claimed name of each message about an approval."""
+        by = {(sender.message, sender.claimed.casefold()): sender.identity or "nobody" for sender in found.senders}
+        self.records = [
+            record.model_copy(update={"identity": by.get((record.name, record.operator.casefold()), record.identity)})
+            for record in self.records
+        ]
+
     def _record(self, name: str, operator: str, accepted: bool, note: str) -> None:
         record = MessageRecord(name=name[:64], at=workflow.now(), operator=operator, accepted=accepted, note=note[:500])
         self.records = [*self.records, record][-RECORDS_KEPT:]
+
+
+def name_of(said: Said) -> str:
+    """Under which name a message is sent."""
+    return NAMES[type(said)]
 
 
 class _Steps(Protocol):

@@ -54,3 +54,9 @@ BATCH_AT_MOST = 200
 
 REMEMBERED_CALLERS = 300
 """Callers whose last answer a switch session remembers, to answer a repeat without touching the switch."""
+
+HANDS_WITHIN = timedelta(days=30)
+"""How long hardware may take to be delivered and installed, before the procedure gives up."""
+
+CHECKS_PER_RUN = 200
+"""Rounds of looking at people's work before a run's history is cut."""

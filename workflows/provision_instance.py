@@ -15,8 +15,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.servers import ServerActivities
     from activities.service import ServiceActivities
     from activities.switches import SwitchActivities
+    from freehold.models.installation import InstallRequest
     from freehold.models.instance import InstanceState
-    from freehold.models.plan import Plan
+    from freehold.models.plan import DeviceDiff, Plan
     from freehold.models.procedure import Outcome
     from freehold.models.request import InstanceRequest
     from freehold.models.work import (
@@ -33,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows import policies
     from workflows.calls import call
+    from workflows.install_hardware import InstallHardware
     from workflows.people import answerable
     from workflows.records import approval_evidence, lease, undo_evidence
     from workflows.steps import Refused, Steps, Undone, needed, together
@@ -53,7 +55,7 @@ class ProvisionInstance:
 
     @workflow.run
     async def run(self, request: InstanceRequest | None = None) -> Outcome:
-        self.steps.expect("plan", "approval", "check cables", "configure switch ports")
+        self.steps.expect("plan", "approval", "install hardware", "check cables", "configure switch ports")
         try:
             return await self._provision()
         except Undone as stop:
@@ -77,6 +79,10 @@ class ProvisionInstance:
         await self.steps.approve("approval", plan, planned.approval)
         if self.steps.approvals:
             await self.steps.do("approval", self._keep_approval)
+        if plan.needs_hands:
+            await self.steps.do("install hardware", self._install)
+        else:
+            self.steps.skip("install hardware", "all of it is mounted, cabled and switched on")
         await self.steps.do("check cables", self._check_cables)
         await self.steps.do("configure switch ports", self._open_ports, undo=self._close_ports)
         await self.steps.do("issue secrets", self._issue_secrets, undo=self._withdraw_secrets)
@@ -115,8 +121,12 @@ class ProvisionInstance:
         return planned
 
     async def _look_at_devices(self) -> Plan:
-        """The plan with the exact change of every device, and with the ports as they are now."""
+        """The plan with the exact change of every device, and with the ports as they are now.
+
+        Servers that people must install or switch on first are looked at afterwards.
+        """
         plan = self._current_plan
+        later = {*plan.installs, *plan.power_on}
         keep = not self._request.dry_run
         switches = [
             call(
@@ -127,15 +137,7 @@ class ProvisionInstance:
             )
             for switch in plan.switches()
         ]
-        servers = [
-            call(
-                ServerActivities.preview_server,
-                ServerPreviewInput(plan=plan, server=server.server, keep=keep),
-                summary=server.server,
-                **policies.DEVICE,
-            )
-            for server in plan.servers
-        ]
+        servers = [self._look_at_server(plan, s.server, keep) for s in plan.servers if s.server not in later]
         previews, diffs = await asyncio.gather(together(switches), together(servers))
         plan = plan.as_read(previews, diffs)
         if keep:
@@ -146,6 +148,27 @@ class ProvisionInstance:
         evidence = approval_evidence(self._current_plan, self.steps.approvals)
         await call(InventoryActivities.keep_evidence, evidence, **policies.QUICK)
         self.steps.note("approval", evidence.claim)
+
+    async def _look_at_server(self, plan: Plan, server: str, keep: bool) -> DeviceDiff:
+        given = ServerPreviewInput(plan=plan, server=server, keep=keep)
+        return await call(ServerActivities.preview_server, given, summary=server, **policies.DEVICE)
+
+    async def _install(self) -> None:
+        """People do it, in a run of its own. What they installed stays, also when the instance does not come to be."""
+        plan = self._current_plan
+        run = f"install-{plan.instance}"
+        self.steps.note("install hardware", f"technicians work from the checklist of run {run}")
+        ended = await workflow.execute_child_workflow(
+            InstallHardware.run,
+            InstallRequest(instance=plan.instance, requested_by=self._request.requested_by),
+            id=run,
+            static_summary=f"install hardware for {plan.instance}",
+        )
+        if ended.outcome != "installed":
+            raise ApplicationError(f"run {run} ended as {ended.outcome}: {ended.reason}", type="NotInstalled")
+        for server in (*plan.installs, *plan.power_on):
+            await self._look_at_server(plan, server, keep=True)
+        self.steps.note("install hardware", f"done and verified, see run {run}")
 
     async def _check_cables(self) -> None:
         seen = await call(CablingActivities.verify_cables, self._ref, **policies.DEVICE)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from freehold.models.checklist import Checklist
+    from freehold.models.installation import Reissue
     from freehold.models.instance import Evidence, EvidenceKind
     from freehold.models.plan import Plan
     from freehold.models.request import Approve
@@ -31,6 +33,13 @@ def undo_evidence(plan: Plan) -> Evidence:
     devices = [*plan.switches(), *(s.server for s in plan.servers)]
     claim = "after the undo every device of the plan is as it was before"
     return _evidence("undo", plan.instance, EvidenceKind.UNDO, claim, {"plan_hash": plan.hash, "devices": devices})
+
+
+def installation_evidence(instance: str, checklist: Checklist, reissued: Sequence[Reissue]) -> Evidence:
+    items = [i.model_dump(mode="json", include={"id", "issue", "by", "at"}) for i in checklist.items]
+    observed: dict[str, object] = {"items": items, "reissued": [r.model_dump(mode="json") for r in reissued]}
+    claim = f"all {len(items)} items in the hall are done, as machines saw"
+    return _evidence("installation", instance, EvidenceKind.CABLING, claim, observed)
 
 
 def _evidence(name: str, instance: str, kind: EvidenceKind, claim: str, observed: dict[str, object]) -> Evidence:

@@ -10,19 +10,24 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from freehold.models.checklist import Checklist, ConfirmItems
+    from freehold.models.notice import Notice, NoticeKind
     from freehold.models.plan import Plan
-    from freehold.models.policy import ApprovalPolicy
+    from freehold.models.policy import ApprovalIdentity, ApprovalPolicy
     from freehold.models.procedure import ProcedureView, StepState, StepView, Waiting
-    from freehold.models.request import Abort, Approve, Reject
+    from freehold.models.request import Abort, Approve, Reject, Withdraw
     from workflows import attributes, details, policies
     from workflows.calls import named_after
-    from workflows.people import People, Said
+    from workflows.identities import identify, not_theirs
+    from workflows.notices import tell, tell_while_waiting
+    from workflows.people import People, Said, name_of
 
 T = TypeVar("T")
 Work = Callable[[], Awaitable[T]]
@@ -44,6 +49,16 @@ class Refused(Undone):
         self.type = type_
 
 
+class Hands(Protocol):
+    """Work that waits for hands, and what to make of people's words about it."""
+
+    def checklist(self) -> Checklist | None: ...
+
+    def refuse(self, said: ConfirmItems) -> str: ...
+
+    def accept(self, said: ConfirmItems) -> str: ...
+
+
 @dataclass
 class _Undo:
     step: str
@@ -57,6 +72,7 @@ class Steps:
         self.people = People(self._refuse, self._accept)
         self._plan: Plan | None = None
         self._plan_hash = ""
+        self.hands: Hands | None = None
         self.outcome = ""
         self._head = (procedure, instance, customer, site)
         self._requester = requested_by
@@ -129,11 +145,20 @@ class Steps:
             return
         until = workflow.now() + timedelta(seconds=policy.within_s)
         self._policy = policy
+        make = partial(self._notice, policy, until)
+        telling = asyncio.ensure_future(tell_while_waiting(policy, until, make))
         self._set(name, StepState.WAITING, note=policy.why, started=True)
         try:
-            said = await self._wait("approval", "approvers", policy.why, until, ("approve", "reject", "abort"))
+            messages = ("approve", "reject", *(("withdraw",) if policy.quorum > 1 else ()), "abort")
+            while True:
+                said = await self._wait("approval", "approvers", policy.why, until, messages)
+                if not isinstance(said, Approve) or await self._identified(plan, policy):
+                    break
         finally:
+            telling.cancel()
             self._policy = None
+        if said is None and policy.tell:
+            await tell(self._notice(policy, until, NoticeKind.LAPSED, True))
         if said is None:
             raise Undone("lapsed", f"nobody approved plan {plan.hash} until {until:%Y-%m-%d %H:%M} UTC")
         if isinstance(said, Reject):
@@ -141,6 +166,29 @@ class Steps:
         if isinstance(said, Abort):
             raise Undone("aborted", f"{said.operator} aborted it")
         self._set(name, StepState.DONE, note=f"approved by {', '.join(a.operator for a in self._approvals.values())}")
+
+    async def _identified(self, plan: Plan, policy: ApprovalPolicy) -> bool:
+        """Whether enough approvals are left when those that are not from whom they say are taken out."""
+        if policy.identity is ApprovalIdentity.CLAIM:
+            return True
+        found = await identify(plan.hash)
+        for key in not_theirs(self._approvals, found):
+            why = "does not count: the history has no approval of this plan by this person, who may approve"
+            self.people.doubt(self._approvals.pop(key).operator, why)
+        self.people.name_senders(found)
+        return len(self._approvals) >= policy.quorum
+
+    async def wait_for_hands(
+        self, whom: str, reason: str, until: datetime, messages: tuple[str, ...], ready: Callable[[], bool]
+    ) -> Said | None:
+        """Wait until `ready`, or until a person decides otherwise, whose message is the answer.
+
+        Raises Undone when time runs out.
+        """
+        said = await self._wait("checklist", whom, reason, until, messages, ready)
+        if said is None and not ready():
+            raise Undone("lapsed", f"it was not done until {until:%Y-%m-%d %H:%M} UTC: {reason}")
+        return said
 
     def no_way_back(self, why: str) -> None:
         """From here on only forward: nothing is undone any more and `abort` is refused with these words."""
@@ -188,6 +236,7 @@ class Steps:
             waiting=self._waiting,
             plan=self._plan,
             plan_hash=self._plan_hash,
+            checklist=self.hands.checklist() if self.hands else None,
             messages=tuple(self.people.records),
             outcome=self.outcome,
         )
@@ -200,10 +249,21 @@ class Steps:
             if self.outcome:
                 return f"too late: it ended as {self.outcome}"
             return f"it cannot be aborted any more: {self._forward_only}" if self._forward_only else ""
-        word = type(said).__name__.lower()
+        if isinstance(said, ConfirmItems):
+            if self.outcome or self.hands is None:
+                return f"too late: it ended as {self.outcome}" if self.outcome else "this run has no checklist"
+            return self.hands.refuse(said)
+        word = name_of(said)
         if self._waiting is None or word not in self._waiting.messages:
             waits = f"it waits for {' or '.join(self._waiting.messages)}" if self._waiting else "it waits for nobody"
             return f"{word} is not what this run waits for now: {waits}"
+        return self._refuse_decision(said)
+
+    def _refuse_decision(self, said: Said) -> str:
+        if self._decision is not None:  # of this very moment: the run has not gone on yet
+            return f"too late: {self._decision.operator} has decided it"
+        if isinstance(said, Withdraw) and said.operator.casefold() not in self._approvals:
+            return f"operator: {said.operator} has not approved; there is nothing to withdraw"
         return self._refuse_approval(said) if isinstance(said, Approve) else ""
 
     def _refuse_approval(self, said: Approve) -> str:
@@ -222,13 +282,40 @@ class Steps:
             if self._waiting:
                 self._decision = said
             return "aborting: what was done is undone in reverse order"
+        if isinstance(said, ConfirmItems):
+            assert self.hands is not None  # or it would have been refused
+            note = self.hands.accept(said)
+            self._show()
+            return note
+        if isinstance(said, Withdraw):
+            del self._approvals[said.operator.casefold()]
+            return "your approval does not count any more"
         if isinstance(said, Approve):
             self._approvals[said.operator.casefold()] = said
             missing = (self._policy.quorum if self._policy else 1) - len(self._approvals)
             if missing > 0:
                 return f"noted; {missing} more must approve"
         self._decision = said
-        return f"{type(said).__name__.lower()} accepted"
+        return f"{name_of(said)} accepted"
+
+    def _notice(self, policy: ApprovalPolicy, until: datetime, kind: NoticeKind, escalate: bool) -> Notice:
+        procedure, instance, customer, site = self._head
+        info = workflow.info()
+        return Notice(
+            id=f"{info.run_id}/{kind.replace(' ', '-')}",
+            kind=kind,
+            escalate=escalate,
+            procedure=procedure,
+            instance=instance,
+            customer=customer,
+            site=site,
+            requested_by=self._requester,
+            workflow_id=info.workflow_id,
+            plan_hash=self.plan.hash if self.plan else "",
+            until=until,
+            approved_by=tuple(a.operator for a in self._approvals.values()),
+            quorum=policy.quorum,
+        )
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -259,8 +346,16 @@ class Steps:
         if isinstance(said, Abort):
             raise Undone("aborted", f"{said.operator} aborted it after {name} failed: {why}")
 
-    async def _wait(self, kind: str, whom: str, reason: str, until: datetime, messages: tuple[str, ...]) -> Said | None:
-        """The decision of a person, or None when time ran out."""
+    async def _wait(
+        self,
+        kind: str,
+        whom: str,
+        reason: str,
+        until: datetime,
+        messages: tuple[str, ...],
+        ready: Callable[[], bool] = lambda: False,
+    ) -> Said | None:
+        """The decision of a person, or None when time ran out or what is waited for is `ready`."""
         if self._abort is not None:
             return self._abort
         self._decision = None
@@ -268,7 +363,7 @@ class Steps:
         self._show()
         try:
             await workflow.wait_condition(
-                lambda: self._decision is not None,
+                lambda: self._decision is not None or ready(),
                 timeout=max(until - workflow.now(), timedelta(seconds=1)),
                 timeout_summary=f"waits for {whom}: {' or '.join(messages)}",
             )

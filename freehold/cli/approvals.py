@@ -10,7 +10,7 @@ import typer
 from freehold.cli import console, procedures
 from freehold.cli.console import JsonOption
 from freehold.models.procedure import ProcedureView
-from freehold.models.request import Abort, Approve, Reject, Retry
+from freehold.models.request import Abort, Approve, Reject, Retry, Withdraw
 
 app = typer.Typer()
 
@@ -53,6 +53,12 @@ def reject(run: RunArgument, comment: CommentOption = "", json: JsonOption = Fal
 
 
 @app.command()
+def withdraw(run: RunArgument, comment: CommentOption = "", json: JsonOption = False) -> None:
+    """Take your approval back, as long as more people must approve."""
+    _answer(run, Withdraw(operator=_me(), comment=comment), json)
+
+
+@app.command()
 def retry(run: RunArgument, comment: CommentOption = "", json: JsonOption = False) -> None:
     """Try a parked step again."""
     _answer(run, Retry(operator=_me(), comment=comment), json)
@@ -68,7 +74,7 @@ def _me() -> str:
     return console.settings().identity
 
 
-def _answer(run: str, message: Approve | Reject | Retry | Abort, as_json: bool) -> None:
+def _answer(run: str, message: Approve | Reject | Withdraw | Retry | Abort, as_json: bool) -> None:
     note = console.run_async(procedures.answer(run, message))
     if as_json:
         console.print_json({"run": run, "message": type(message).__name__.lower(), "note": note})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 
 from freehold.cli import console, procedures
+from freehold.cli.confirm import serve
 from freehold.cli.console import JsonOption
 from freehold.cli.lab import DEFAULT_HALL
 from freehold.errors import ProcedureFailed
@@ -19,11 +21,14 @@ from freehold.inventory import Inventory
 from freehold.lab import Lab, fleet
 from freehold.lab.check import check
 from freehold.lab.commands import LabError
-from freehold.lab.halls import rebase
+from freehold.lab.halls import part, rebase
+from freehold.lab.hands import LabInReach
 from freehold.lab.image import base_image
 from freehold.lab.progress import watched
-from freehold.models.base import Model
-from freehold.models.hall import load_hall
+from freehold.lab.technician import Mistake, Technician
+from freehold.models.base import Choice, Model
+from freehold.models.hall import DeviceKind, Hall, load_hall
+from freehold.models.installation import Reissue
 from freehold.models.instance import EvidenceKind
 from freehold.models.procedure import ProcedureView
 from freehold.models.request import Approve, InstanceRequest
@@ -39,7 +44,17 @@ MANAGEMENT = IPv4Network("198.18.128.0/24")
 """Beside the default lab's network, so that the demo disturbs no lab that stands already."""
 
 INSTANCE, CUSTOMER, SITE = "acme-1", "acme", "north"
-REQUESTER, APPROVER = "olivia", "amir"
+REQUESTER, APPROVER, TECHNICIAN = "olivia", "amir", "tom"
+MISTAKES = (Mistake.SWAP, Mistake.FORGET)
+WALK_S = 0.5
+HANDS_AT_MOST_S = 240
+
+
+class Source(Choice):
+    """Where the hardware is when the customer asks."""
+
+    STOREROOM = "storeroom"
+    RACKS = "racks"
 
 
 class Took(Model):
@@ -48,11 +63,16 @@ class Took(Model):
 
 
 class DemoResult(Model):
-    """What the demo ends with. The last two are what was observed on the customers' own hosts."""
+    """What the demo ends with: what was observed on the customers' own hosts, and in the hall."""
 
     endpoint: str
     customer_ok: bool
     stranger_refused: bool
+    miswires_made: tuple[str, ...] = ()
+    """What the technician plugged wrongly or not at all..."""
+    miswires_found: tuple[str, ...] = ()
+    """...and what machines found of it."""
+    items_reissued: int = 0
     steps: tuple[Took, ...]
     seconds: float
 
@@ -83,13 +103,16 @@ class Clock:
 @app.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the lab and the stack running to play with.")] = False,
+    source: Annotated[
+        Source, typer.Option("--from", help="Where the server is: people install it, or it is mounted already.")
+    ] = Source.STOREROOM,
     json: JsonOption = False,
 ) -> None:
     """Bring up a small data centre, provision one private S3 endpoint in it, prove it, and clean up."""
     clock, settings = Clock(), _own_settings()
     try:
         _clean(settings)
-        result = _demo(settings, clock)
+        result = _demo(settings, clock, source)
     finally:
         if keep:
             _say_how_to_go_on(settings)
@@ -102,19 +125,29 @@ def demo(
     console.show(result, json)
     if not json:
         _print(result)
-    if not (result.customer_ok and result.stranger_refused):
+    if not (result.customer_ok and result.stranger_refused and result.miswires_found == result.miswires_made):
         raise typer.Exit(1)
 
 
-def _demo(settings: Settings, clock: Clock) -> DemoResult:
+def _hall(source: Source) -> Hall:
+    """The lab's hall; from the storeroom there is no other server, so that people must install one."""
+    hall = rebase(load_hall(DEFAULT_HALL), MANAGEMENT)
+    if source is Source.RACKS:
+        return hall
+    here = [d for d in hall.devices if d.site == SITE]
+    stored = [d.name for d in here if d.kind is DeviceKind.SERVER and d.position is None]
+    return part(hall, [d.name for d in here if d.kind is not DeviceKind.SERVER], stored)
+
+
+def _demo(settings: Settings, clock: Clock, source: Source) -> DemoResult:
     with clock.step("check", "what this computer needs to carry a data centre"):
         missing = [finding for finding in check(raise_limits=True) if not finding.ok]
         if missing:
             raise LabError(f"{missing[0].what}: {missing[0].do}; `freehold lab check` shows all")
     with clock.step("base image", "Debian 13 with the packages of all roles, built once and cached"):
         base_image()
-    lab = Lab(rebase(load_hall(DEFAULT_HALL), MANAGEMENT), LAB)
-    what = "two racks, two leaf switches, servers and two customers' hosts boot"
+    lab = Lab(_hall(source), LAB)
+    what = "two racks, two leaf switches, servers that are on and two customers' hosts boot"
     with clock.step("lab", what), watched(console.err) as progress:
         lab.up(progress=progress)
     with clock.step("inventory", "import what the hall's installers handed over: devices, cables, host keys"):
@@ -125,15 +158,16 @@ def _demo(settings: Settings, clock: Clock) -> DemoResult:
     with clock.step("stack", "Temporal, Prometheus and the workers start"):
         control.up(settings, console.say)
     began = time.monotonic()
-    view = _provision(settings)
+    technician = Technician(LabInReach(lab), MISTAKES, WALK_S, lambda words: console.say(f"  {TECHNICIAN}: {words}"))
+    view = _provision(settings, technician if source is Source.STOREROOM else None)
     clock.add(f"provision {INSTANCE}", time.monotonic() - began)
     for step in view.steps:
         clock.add(f"provision: {step.name}", step.seconds or 0.0)
-    return _observed(settings, view)
+    return _observed(settings).model_copy(update={"miswires_made": tuple(sorted(technician.made))})
 
 
-def _provision(settings: Settings) -> ProcedureView:
-    """As two people would: one asks, another approves after reading the plan."""
+def _provision(settings: Settings, technician: Technician | None) -> ProcedureView:
+    """As people would: one asks, another approves after reading the plan, a third works in the hall."""
     console.err.print(
         f"[bold cyan]→[/] [bold]provision[/]: {REQUESTER} asks for {INSTANCE}, {APPROVER} approves the plan"
     )
@@ -146,7 +180,10 @@ def _provision(settings: Settings) -> ProcedureView:
             raise ProcedureFailed(f"{handle.id} did not ask for an approval: {_why(waiting)}")
         message = Approve(operator=APPROVER, plan_hash=waiting.plan_hash, comment="read the plan")
         await procedures.answer(handle.id, message)
+        hands = None if technician is None else asyncio.create_task(_work(technician))
         ended = await procedures.follow(handle, to_the_end=False, quiet=not console.err.is_terminal)
+        if hands is not None:
+            hands.cancel() if ended.outcome != "active" else await hands
         if ended.outcome != "active":
             raise ProcedureFailed(f"{handle.id} is not active: {_why(ended)}")
         return ended
@@ -155,7 +192,12 @@ def _provision(settings: Settings) -> ProcedureView:
         return console.run_async(work())
 
 
-def _observed(settings: Settings, view: ProcedureView) -> DemoResult:
+async def _work(technician: Technician) -> None:
+    """Swaps two cables, forgets one, and corrects what is asked for again."""
+    await serve(technician, TECHNICIAN, HANDS_AT_MOST_S, f"install-{INSTANCE}")
+
+
+def _observed(settings: Settings) -> DemoResult:
     inventory = Inventory(settings.database_url)
     try:
         evidence = inventory.evidence(INSTANCE)
@@ -164,10 +206,18 @@ def _observed(settings: Settings, view: ProcedureView) -> DemoResult:
         inventory.close()
     served = [e.holds for e in evidence if e.kind is EvidenceKind.SERVICE]
     refused = [e.holds for e in evidence if e.kind is EvidenceKind.ISOLATION]
+    again = [
+        Reissue.model_validate(r)
+        for e in evidence
+        if e.kind is EvidenceKind.CABLING
+        for r in e.observed.get("reissued", [])
+    ]
     return DemoResult(
         endpoint=endpoint,
         customer_ok=bool(served) and all(served),
         stranger_refused=bool(refused) and all(refused),
+        miswires_found=tuple(sorted(r.miswire for r in again if r.miswire)),
+        items_reissued=len(again),
         steps=(),
         seconds=0,
     )
@@ -215,4 +265,8 @@ def _print(result: DemoResult) -> None:
     console.out.print(f"\nendpoint          [bold]{result.endpoint}[/]")
     console.out.print(f"customer's round trip over S3: {told}")
     console.out.print(f"another customer's host: {refused}")
+    if result.miswires_made:
+        console.out.print(f"mistakes made in the hall: {'; '.join(result.miswires_made)}")
+        console.out.print(f"found by machines:         {'; '.join(result.miswires_found)}")
+        console.out.print(f"items issued again:        {result.items_reissued}")
     console.out.print(f"All of it took {result.seconds:.0f} s.")

@@ -12,12 +12,15 @@ from typing import Annotated
 import typer
 
 from freehold.cli import console
+from freehold.cli.confirm import serve
 from freehold.errors import BadInput
 from freehold.lab import DeviceStatus, Lab, PowerAction, fleet
 from freehold.lab.check import Finding, check
 from freehold.lab.commands import LabError
 from freehold.lab.halls import rebase
+from freehold.lab.hands import LabInReach
 from freehold.lab.progress import watched
+from freehold.lab.technician import Mistake, Technician
 from freehold.models.hall import load_hall
 
 app = typer.Typer(no_args_is_help=True, help="A data centre in one machine: build it, switch it, cable it.")
@@ -125,6 +128,29 @@ def uncable(
         raise BadInput("say which cable: either a port or --label")
     pulled = Lab.open(name).unplug(port, label)
     console.say(f"Pulled cable {pulled.label}: {pulled.a} - {pulled.b}.")
+
+
+@app.command()
+def technician(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only this run's checklist.")] = None,
+    mistakes: Annotated[
+        str, typer.Option("--mistakes", metavar="LIST", help=f"To make on the way: {', '.join(Mistake)}.")
+    ] = "",
+    walk: Annotated[float, typer.Option("--walk", metavar="SECONDS", help="From one item to the next.")] = 0.5,
+    patience: Annotated[float, typer.Option(metavar="SECONDS", help="Go home when nothing was open so long.")] = 60,
+    name: NameOption = "lab",
+) -> None:
+    """Play the technician: do what open checklists say, confirm it, and correct what is asked for again."""
+    hands = Technician(LabInReach(Lab.open(name)), _mistakes(mistakes), walk, console.say)
+    worked = console.run_async(serve(hands, "technician", patience, run))
+    console.say(f"Worked on {', '.join(worked) or 'nothing'}.")
+
+
+def _mistakes(text: str) -> list[Mistake]:
+    try:
+        return [Mistake(word.strip()) for word in text.split(",") if word.strip()]
+    except ValueError as error:
+        raise BadInput(f"--mistakes {text!r}: each must be one of {', '.join(Mistake)}") from error
 
 
 @app.command("console")

@@ -27,10 +27,15 @@ COMMANDS = {
     "inbox": ("approvals", "What waits for people, with the command to answer."),
     "approve": ("approvals", "Approve a plan."),
     "reject": ("approvals", "Reject a plan."),
+    "withdraw": ("approvals", "Take an approval back."),
     "retry": ("approvals", "Let a parked procedure try its step again."),
     "abort": ("approvals", "Have a procedure undo what it did."),
+    "confirm": ("confirm", "Say what you did in the hall."),
+    "checklist": ("sheet", "Work for technicians: what is to be done, on the screen or on paper."),
     "inventory": ("inventory", "What hardware there is, and who holds it."),
+    "cables": ("cables", "Whether everything is plugged where it should be."),
     "evidence": ("evidence", "What was observed that proves what a procedure claims."),
+    "account": ("accounts", "Who may log in, in which roles."),
     "lab": ("lab", "A data centre in one machine: build it, switch it, cable it."),
 }
 

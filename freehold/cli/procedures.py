@@ -22,8 +22,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from freehold.cli import console
 from freehold.errors import BadInput, Conflict, NotFound, ProcedureFailed
+from freehold.models.base import Message
+from freehold.models.checklist import ConfirmItems
 from freehold.models.procedure import Outcome, ProcedureView, StepState
-from freehold.models.request import Abort, Approve, DecommissionRequest, InstanceRequest, Reject, Retry
+from freehold.models.request import DecommissionRequest, InstanceRequest
 from freehold.stack.client import connect, workflow_url
 
 POLL_S = 0.3
@@ -115,11 +117,12 @@ async def outcome(handle: WorkflowHandle[Any, Outcome]) -> Outcome:
         raise ProcedureFailed(f"{handle.id}: {reason}") from error
 
 
-async def answer(workflow_id: str, message: Approve | Reject | Retry | Abort) -> str:
+async def answer(workflow_id: str, message: Message) -> str:
     """Send a message as an update; the procedure's refusal comes back at once. Raises BadInput with it."""
     handle = (await client()).get_workflow_handle(workflow_id)
     try:
-        note: str = await handle.execute_update(type(message).__name__.lower(), message, result_type=str)
+        name = "confirm_items" if isinstance(message, ConfirmItems) else type(message).__name__.lower()
+        note: str = await handle.execute_update(name, message, result_type=str)
         return note
     except WorkflowUpdateFailedError as error:
         reason = error.cause.message if isinstance(error.cause, ApplicationError) else str(error.cause)
@@ -155,7 +158,16 @@ def what_next(view: ProcedureView, workflow_id: str) -> list[str]:
         return []
     until = f" until {view.waiting.until:%Y-%m-%d %H:%M} UTC" if view.waiting.until else ""
     lines = [f"It waits for {view.waiting.whom}{until}: {view.waiting.reason}"]
-    lines += [f"  freehold --as YOUR-NAME {name} {workflow_id}" for name in view.waiting.messages]
+    lines += [line for name in view.waiting.messages for line in _commands(name, workflow_id)]
     if url := workflow_url(console.settings(), workflow_id):
         lines.append(f"  or look at {url}")
     return lines
+
+
+def _commands(message: str, workflow_id: str) -> list[str]:
+    if message == "confirm_items":
+        return [
+            f"  freehold checklist show {workflow_id}",
+            f"  freehold --as YOUR-NAME confirm {workflow_id} ITEM... (or --all, or --problem ITEM=WHY)",
+        ]
+    return [f"  freehold --as YOUR-NAME {message} {workflow_id}"]

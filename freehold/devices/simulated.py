@@ -1,7 +1,7 @@
 """Devices that exist only as data: the same protocols without SSH, for rehearsals, tests and benchmarks.
 
 What they are told is kept in one SQLite file (or in memory), so that it outlives a killed worker as a real device
-would. Neighbours are what the hall's cables say.
+would. Hands may switch them and plug cables: what is not mounted is off, and what is off does not answer.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any
 
 from freehold.devices.base import Beat, silent
 from freehold.devices.switches.changes import only, target
+from freehold.errors import DeviceUnreachable
 from freehold.models.access import Access
 from freehold.models.base import content_hash
-from freehold.models.hall import Hall
-from freehold.models.network import MacEntry, Neighbour, PortConfig, SwitchChange, SwitchState
+from freehold.models.hall import Cable, Hall
+from freehold.models.network import MacEntry, Neighbour, PortConfig, PortRef, SwitchChange, SwitchState
 from freehold.models.plan import DeviceDiff
 from freehold.models.server import EraseRecord, ServerFacts, ServerIntent, ServerResult, ServerSnapshot
 
@@ -34,6 +35,7 @@ class SimulatedDevices:
         self._lock = threading.RLock()
         self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=30, isolation_level=None)
         self._file.execute("CREATE TABLE IF NOT EXISTS device (name TEXT PRIMARY KEY, state TEXT NOT NULL)")
+        self._file.execute("CREATE TABLE IF NOT EXISTS hands (what TEXT PRIMARY KEY, document TEXT NOT NULL)")
         self._file.execute("CREATE TABLE IF NOT EXISTS count (what TEXT PRIMARY KEY, n INTEGER NOT NULL)")
 
     @contextmanager
@@ -43,7 +45,44 @@ class SimulatedDevices:
 
     @contextmanager
     def server(self, access: Access) -> Iterator[SimulatedServer]:
+        if not self.on(access.device):
+            raise DeviceUnreachable(f"{access.device}: no answer at {access.address}")
         yield SimulatedServer(self, access.device)
+
+    # -- what hands do
+
+    def cables(self) -> list[Cable]:
+        """What is plugged now."""
+        kept = self._by_hand("cables")
+        return list(self.hall.cables) if kept is None else [Cable.model_validate(c) for c in kept]
+
+    def plug(self, a: str, b: str, label: str) -> None:
+        cable = Cable(label=label, a=PortRef.parse(a), b=PortRef.parse(b))
+        used = {end for c in self.cables() for end in (c.a, c.b)}
+        assert not used & {cable.a, cable.b}, f"{a} or {b} is in use"
+        self._do("cables", [c.model_dump(mode="json") for c in (*self.cables(), cable)])
+
+    def unplug(self, end: str) -> None:
+        self._do("cables", [c.model_dump(mode="json") for c in self.cables() if end not in (str(c.a), str(c.b))])
+
+    def on(self, device: str) -> bool:
+        found = self.hall.device(device)
+        switched: dict[str, bool] = self._by_hand("power") or {}
+        return switched.get(device, found.powered and found.position is not None)
+
+    def power(self, device: str, on: bool = True) -> None:
+        self._do("power", {**(self._by_hand("power") or {}), device: on})
+
+    def _by_hand(self, what: str) -> Any:
+        with self._lock:
+            row = self._file.execute("SELECT document FROM hands WHERE what = ?", (what,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def _do(self, what: str, value: Any) -> None:
+        with self._lock:
+            self._file.execute("INSERT OR REPLACE INTO hands VALUES (?, ?)", (what, json.dumps(value)))
+
+    # -- what programs do
 
     def state(self, name: str) -> dict[str, Any]:
         with self._lock:
@@ -100,7 +139,7 @@ class SimulatedSwitch:
         self._devices.count("saves")
 
     def neighbours(self) -> tuple[Neighbour, ...]:
-        return _neighbours(self._devices.hall, self._name)
+        return _neighbours(self._devices, self._name)
 
     def mac_table(self) -> tuple[MacEntry, ...]:
         return ()
@@ -171,7 +210,7 @@ class SimulatedServer:
         )
 
     def neighbours(self) -> tuple[Neighbour, ...]:
-        return _neighbours(self._devices.hall, self._name)
+        return _neighbours(self._devices, self._name)
 
     def run(self, script: str, given: Mapping[str, Any], timeout_s: float = 60) -> dict[str, Any]:
         return {"ok": True, "simulated": True}
@@ -187,10 +226,11 @@ class SimulatedServer:
         }
 
 
-def _neighbours(hall: Hall, name: str) -> tuple[Neighbour, ...]:
-    ends = [(c.a, c.b) for c in hall.cables] + [(c.b, c.a) for c in hall.cables]
+def _neighbours(devices: SimulatedDevices, name: str) -> tuple[Neighbour, ...]:
+    cables = devices.cables()
+    ends = [(c.a, c.b) for c in cables] + [(c.b, c.a) for c in cables]
     return tuple(
         Neighbour(local_port=here.port, system_name=there.device, port_id=there.port)
         for here, there in ends
-        if here.device == name
+        if here.device == name and devices.on(there.device)
     )

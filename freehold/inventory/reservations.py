@@ -80,7 +80,8 @@ def _refuse_stale(session: Session, plan: Plan) -> None:
     there = {name: Device.model_validate_json(document) for name, document in rows}
     for server in plan.servers:
         device = there.get(server.server)
-        if device is None or device.serial != server.serial or device.position is None:
+        stored = device is not None and device.position is None
+        if device is None or device.serial != server.serial or stored != (server.server in plan.installs):
             raise Conflict(f"{server.server} (serial {server.serial}) is no longer where the plan has it: plan again.")
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from freehold.devices.base import Secrets
 from freehold.errors import BadInput
-from freehold.inventory import halls, records, reservations
+from freehold.inventory import halls, installation, records, reservations
 from freehold.inventory.engine import Database
 from freehold.inventory.halls import ImportCounts
 from freehold.inventory.handover import load_host_keys
 from freehold.models.access import Access
 from freehold.models.hall import Device, Hall, load_hall
+from freehold.models.installation import Installed
 from freehold.models.instance import Evidence, EvidenceKind, Instance, InstanceState, Lease
 from freehold.models.plan import Hold, Plan
 from freehold.models.request import InstanceRequest
@@ -144,6 +145,11 @@ class Inventory:
         """
         with self._database.write() as session:
             return reservations.undo_plan(session, instance)
+
+    def install(self, given: Installed) -> bool:
+        """Write down what people installed for an instance; it stays installed when the instance ends."""
+        with self._database.write() as session:
+            return installation.install(session, given)
 
     def keep_evidence(self, evidence: Evidence) -> None:
         """Keep what was observed. The first under an id stands, so repeating is harmless."""

@@ -22,6 +22,7 @@ class HoldKind(Choice):
     PREFIX = "prefix"  # key: site/prefix
     ADDRESS = "address"  # key: site/address
     ENDPOINT_NAME = "name"  # key: DNS name
+    UNIT = "rack unit"  # key: site/rack/unit
 
 
 class Hold(Model):
@@ -126,6 +127,15 @@ class Plan(Model):
     management: tuple[tuple[Name, Address], ...] = Field(
         default=(), description="management address of every server and switch in the plan"
     )
+    installs: tuple[Name, ...] = Field(
+        default=(),
+        description="servers of the plan that still lie in the storeroom; their rack, unit and cables are planned",
+    )
+    power_on: tuple[Name, ...] = Field(default=(), description="mounted servers that are switched off")
+    cables: tuple[Cable, ...] = Field(
+        default=(),
+        description="cables that are yet to be plugged; a new server gets all of its NICs cabled, also to closed ports",
+    )
     diffs: tuple[DeviceDiff, ...] = Field(default=(), description="empty until the devices were read")
 
     @property
@@ -139,6 +149,11 @@ class Plan(Model):
 
     def network(self, purpose: NetworkPurpose) -> PlannedNetwork | None:
         return next((n for n in self.networks if n.purpose is purpose), None)
+
+    @property
+    def needs_hands(self) -> bool:
+        """Whether people must rack, cable or switch on before machines can go on."""
+        return bool(self.installs or self.power_on or self.cables)
 
     def switches(self) -> tuple[str, ...]:
         """Switches the plan touches, sorted."""

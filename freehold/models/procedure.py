@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from freehold.models.base import Choice, Model
+from freehold.models.checklist import Checklist
 from freehold.models.plan import Plan
 
 
@@ -54,6 +55,7 @@ class MessageRecord(Model):
     name: str
     at: datetime
     operator: str = ""
+    identity: str = Field(default="", description="of its event in the history, when that was read back")
     accepted: bool
     note: str = ""
 
@@ -69,6 +71,7 @@ class ProcedureView(Model):
     waiting: Waiting | None = None
     plan: Plan | None = None
     plan_hash: str = ""
+    checklist: Checklist | None = Field(default=None, description="the work that waits for hands")
     messages: tuple[MessageRecord, ...] = ()
     outcome: str = Field(default="", description="empty while it runs; active, planned, undone, rejected, ...")
 

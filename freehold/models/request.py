@@ -54,6 +54,13 @@ class Reject(Message):
     comment: str = Field(default="", max_length=2000)
 
 
+class Withdraw(Message):
+    """Take one's approval back, as long as more people must approve."""
+
+    operator: Person
+    comment: str = Field(default="", max_length=2000)
+
+
 class Retry(Message):
     """Try the parked step again."""
 

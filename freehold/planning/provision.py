@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from freehold.errors import BadInput, CannotPlace
-from freehold.models.hall import Customer, CustomerNetwork, Device, Site
+from freehold.models.hall import Cable, Customer, CustomerNetwork, Device, Site
 from freehold.models.network import QUARANTINE_VLAN, PortChange, PortConfig, PortMode, TrunkChange
 from freehold.models.plan import (
     Endpoint,
@@ -25,6 +25,7 @@ from freehold.planning.paths import islands, trunks_between
 from freehold.planning.placement import NIC_OF, Field, racks_used
 from freehold.planning.refusal import too_few_servers
 from freehold.planning.snapshot import InventorySnapshot, collecting_later, natural
+from freehold.planning.storeroom import furnished, installable
 from freehold.services.base import ServerNeed
 
 BACK_PREFIX_LENGTH = 26
@@ -34,17 +35,58 @@ DOMAIN = "freehold.internal"
 def plan_instance(request: InstanceRequest, needs: tuple[ServerNeed, ...], snapshot: InventorySnapshot) -> Plan:
     """All that provisioning will take and change. What the instance itself holds counts as free.
 
+    Takes servers out of the storeroom, and asks for cables, only when what is installed does not suffice.
     Raises BadInput when the request names what does not exist, CannotPlace when the hall has too little.
     """
     with collecting_later():
-        return _Planner(request, needs, snapshot).plan()
+        try:
+            return _Planner(request, needs, snapshot).plan()
+        except CannotPlace:
+            idle = installable(snapshot, request.site, request.instance)
+            if not idle:
+                raise
+            return _with_fewest_installs(request, needs, snapshot, idle)
+
+
+def _with_fewest_installs(
+    request: InstanceRequest, needs: tuple[ServerNeed, ...], snapshot: InventorySnapshot, idle: tuple[str, ...]
+) -> Plan:
+    """A plan of which no installation can be left out."""
+
+    def planned(names: Iterable[str]) -> Plan:
+        imagined = furnished(snapshot, request.site, request.instance, tuple(names))
+        return _Planner(request, needs, imagined, snapshot).plan()
+
+    plan = planned(idle)
+    used = touched_by_hand(plan)
+    for name in used:
+        try:
+            plan = planned(n for n in touched_by_hand(plan) if n != name)
+        except CannotPlace:
+            continue
+    return plan
+
+
+def touched_by_hand(plan: Plan) -> tuple[str, ...]:
+    """Servers that people must mount or cable."""
+    ends = {end.device for cable in plan.cables for end in (cable.a, cable.b)}
+    return tuple(s.server for s in plan.servers if s.server in ends or s.server in plan.installs)
 
 
 class _Planner:
-    def __init__(self, request: InstanceRequest, needs: tuple[ServerNeed, ...], snapshot: InventorySnapshot) -> None:
+    """`now` is the hall as it is; the snapshot may have servers mounted and cabled that still lie in the storeroom."""
+
+    def __init__(
+        self,
+        request: InstanceRequest,
+        needs: tuple[ServerNeed, ...],
+        snapshot: InventorySnapshot,
+        now: InventorySnapshot | None = None,
+    ) -> None:
         self.request = request
         self.needs = needs
         self.snapshot = snapshot
+        self.now = now or snapshot
         self.site = _site(request, snapshot)
         self.front = _front(request, snapshot)
         self.fabric = snapshot.fabric(request.site)
@@ -71,6 +113,19 @@ class _Planner:
             trunks=trunks,
             holds=self._holds(servers, networks, endpoint),
             management=tuple((n, self.snapshot.device[n].management.address) for n in sorted(touched)),
+            installs=self._installs(servers),
+            power_on=tuple(s.server for s in servers if not s.powered and s.server not in self._installs(servers)),
+            cables=self._new_cables(servers),
+        )
+
+    def _installs(self, servers: tuple[PlannedServer, ...]) -> tuple[str, ...]:
+        return tuple(s.server for s in servers if self.now.device[s.server].position is None)
+
+    def _new_cables(self, servers: tuple[PlannedServer, ...]) -> tuple[Cable, ...]:
+        there = {c.label for c in self.now.cables}
+        names = {s.server for s in servers}
+        return tuple(
+            c for c in self.snapshot.cables if c.label not in there and not names.isdisjoint((c.a.device, c.b.device))
         )
 
     def _choose(self) -> list[tuple[Device, ...]]:
@@ -255,6 +310,9 @@ class _Planner:
             holds.add((HoldKind.SERVER, server.server))
             holds |= {(HoldKind.PORT, f"{nic.switch}/{nic.switch_port}") for nic in server.nics}
             holds |= {(HoldKind.ADDRESS, f"{site}/{nic.address.ip}") for nic in server.nics if nic.address}
+            if server.server in self._installs(servers):
+                holds.add((HoldKind.UNIT, f"{site}/{server.rack}/{server.unit}"))
+        holds |= {(HoldKind.PORT, str(cable.a)) for cable in self._new_cables(servers)}
         return tuple(Hold(kind=kind, key=key) for kind, key in sorted(holds))
 
 

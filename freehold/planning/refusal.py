@@ -36,7 +36,7 @@ def too_few_servers(request: InstanceRequest, field: Field, snapshot: InventoryS
             why[min(reasons, key=[STORED, UNCABLED, UNREACHED, HELD, SMALL].index)] += 1
     racks = sorted({p.rack for name in fit if (p := field.servers[name].position)})
     where = f", in rack{'s' if len(racks) > 1 else ''} {', '.join(racks)}" if racks else ""
-    rest = ", ".join(f"{n} {'is' if n == 1 else 'are'} {reason}" for reason, n in sorted(why.items()))
+    rest = ", ".join(f"{n} {_be(n)} {reason}" for reason, n in sorted(why.items()))
     needs = " and ".join(_described(field.needs[i]) for i in group)
     return CannotPlace(
         f"{request.instance} needs {needs}; site {request.site} has {len(fit)} free that fit{where}, {missing} too few"
@@ -44,14 +44,18 @@ def too_few_servers(request: InstanceRequest, field: Field, snapshot: InventoryS
     )
 
 
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
 def _advice(
     request: InstanceRequest, field: Field, snapshot: InventorySnapshot, missing: int, why: Counter[str]
 ) -> str:
     ways = []
     if why[STORED]:
-        ways.append(f"mount and cable {min(missing, why[STORED])} from the storeroom")
+        ways.append(f"make room for {min(missing, why[STORED])} from the storeroom (rack units, feeds, leaf ports)")
     if why[UNCABLED]:
-        ways.append(f"cable {min(missing, why[UNCABLED])} that {'is' if why[UNCABLED] == 1 else 'are'} mounted")
+        ways.append(f"free switch ports to cable {min(missing, why[UNCABLED])} that {_be(why[UNCABLED])} mounted")
     if why[UNREACHED]:
         ways.append("cable a trunk between the switches")
     ways.append(f"free {missing}" if why[HELD] else f"add {missing}")

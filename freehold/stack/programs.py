@@ -22,6 +22,7 @@ from freehold.stack import prometheus, temporal
 from freehold.stack.binaries import Say, find_prometheus, find_temporal
 from freehold.stack.client import connect, owns_server, ui_url
 
+LOGIN_PAGE = "/freehold/login"
 CHECK_TIMEOUT = timedelta(seconds=5)
 
 
@@ -50,7 +51,9 @@ def programs(settings: Settings, say: Say) -> list[Program]:
     """The stack's programs, each found or fetched, with its files in place."""
     own = owns_server()
     stack = [_temporal(settings, say)] if own else []
-    return [*stack, _prometheus(settings, say), _workers(settings, after=("temporal",) if own else ())]
+    after = ("temporal",) if own else ()
+    login = [_login(settings, after)] if ui_url(settings) else []
+    return [*stack, _prometheus(settings, say), _workers(settings, after), *login, _web(settings, after)]
 
 
 def _temporal(settings: Settings, say: Say) -> Program:
@@ -85,6 +88,31 @@ def _workers(settings: Settings, after: tuple[str, ...]) -> Program:
         ready=partial(workers_poll, settings),
         after=after,
         stop_within=timedelta(seconds=20),
+    )
+
+
+def _login(settings: Settings, after: tuple[str, ...]) -> Program:
+    """In front of the Temporal Web UI, which stays reachable on the loopback address without it."""
+    address = f"http://{LOOPBACK}:{settings.login_port}"
+    return Program(
+        name="login",
+        command=(sys.executable, "-m", "freehold.web.login"),
+        port=settings.login_port,
+        ready=partial(http_ok, f"{address}{LOGIN_PAGE}"),
+        after=after,
+        link=address,
+    )
+
+
+def _web(settings: Settings, after: tuple[str, ...]) -> Program:
+    """The technicians' page."""
+    return Program(
+        name="web",
+        command=(sys.executable, "-m", "freehold.web.main"),
+        port=settings.web_port,
+        ready=partial(http_ok, f"http://{LOOPBACK}:{settings.web_port}/health"),
+        after=after,
+        link=settings.page_url,
     )
 
 

@@ -198,6 +198,10 @@ def test_the_refusal_says_what_is_missing_and_what_to_do() -> None:
     hall.switch("south-leaf", "s1", site="south")
     for unit in (1, 2, 3):
         hall.server(f"south-s{unit}", "s1", ("south-leaf",) * 2, unit=unit, site="south")
+    cabled = {cable[end] for cable in hall.cables for end in ("a", "b")}
+    for leaf in hall.devices[:2]:  # no port is free for one more cable
+        assert isinstance(leaf["ports"], list)
+        leaf["ports"] = [p for p in leaf["ports"] if f"{leaf['name']}/{p['name']}" in cabled]
     now = snapshot(hall)
     now = keep(now, plan_instance(request("globex-1", "globex"), COMPACT, now))
     with pytest.raises(CannotPlace) as refusal:
@@ -205,8 +209,9 @@ def test_the_refusal_says_what_is_missing_and_what_to_do() -> None:
     assert str(refusal.value) == (
         "acme-1 needs 3 servers for web + storage (2 GiB of memory, 1 core, 1 disk, cables for front and back); "
         "site north has 1 free that fit, in rack r2, 2 too few (1 is held by other instances, 1 is in the storeroom, "
-        "1 is mounted but not cabled for it, 1 is too small). Mount and cable 1 from the storeroom; "
-        "or cable 1 that is mounted; or free 2; or ask for site south, which has enough."
+        "1 is mounted but not cabled for it, 1 is too small). Make room for 1 from the storeroom (rack units, feeds, "
+        "leaf ports); or free switch ports to cable 1 that is mounted; or free 2; or ask for site south, which has "
+        "enough."
     )
 
 
@@ -239,3 +244,28 @@ def test_what_runs_out_is_named(change: dict[str, object], said: str) -> None:
 
 def test_names_sort_as_people_count() -> None:
     assert sorted(["s10", "s2", "s1", "r2-s1", "r10-s1"], key=natural) == ["r2-s1", "r10-s1", "s1", "s2", "s10"]
+
+
+def test_a_server_from_the_storeroom_is_planned_with_its_place_and_cables() -> None:
+    hall = small_hall(servers=0)
+    hall.server("spare-1", None, nics=3, feeds=(), powered=False)
+    hall.server("spare-2", None, nics=3, feeds=(), powered=False)
+    plan = plan_instance(request(), COMPACT, snapshot(hall))
+    (server,) = plan.servers
+    assert plan.installs == ("spare-1",) and not plan.power_on
+    assert (server.rack, server.unit, server.feeds) == ("r1", 1, ("feed-a", "feed-b"))
+    assert [(c.label, str(c.b), c.length_m, c.colour) for c in plan.cables] == [
+        ("leaf1.swp3", "spare-1/eth1", 5.0, "blue"),
+        ("leaf1.swp4", "spare-1/eth2", 5.0, "yellow"),
+        ("leaf1.swp5", "spare-1/eth3", 5.0, "grey"),
+    ]
+    assert [p.change.port for p in plan.ports] == ["swp3", "swp4"], "the spare NIC's port stays closed"
+    assert {(HoldKind.UNIT, "north/r1/1"), (HoldKind.PORT, "leaf1/swp5")} <= {(h.kind, h.key) for h in plan.holds}
+
+
+def test_what_is_mounted_is_switched_on_before_anything_is_carried() -> None:
+    hall = small_hall(servers=0)
+    hall.server("r1-s1", "r1", ("leaf1", "leaf1"), powered=False)
+    hall.server("spare-1", None)
+    plan = plan_instance(request(), COMPACT, snapshot(hall))
+    assert (plan.installs, plan.power_on, plan.cables) == ((), ("r1-s1",), ())

@@ -31,7 +31,7 @@ from tests.stack.conftest import Stack, eventually, guarded
 from tests.stack.small_worker import Greet, Wait
 from tests.stack.test_temporal import retention
 
-PROGRAMS = ["temporal", "prometheus", "workers"]
+PROGRAMS = ["temporal", "prometheus", "workers", "login", "web"]
 pytestmark = pytest.mark.slow
 
 
@@ -166,7 +166,7 @@ async def test_down_leaves_nothing_and_up_finds_everything_again(stack: Stack) -
     stack.run("up")
     client = await connect(stack.settings)
     await client.execute_workflow(Greet.run, "x", id="kept", task_queue="freehold")
-    assert len(stack.processes()) == 4
+    assert len(stack.processes()) == len(PROGRAMS) + 1
     began = time.monotonic()
     assert "nothing is left" in stack.run("down").stdout
     assert time.monotonic() - began < 20
@@ -202,7 +202,7 @@ def test_two_ups_at_once_start_one_stack(stack: Stack) -> None:
         thread.start()
     for thread in threads:
         thread.join(90)
-    assert len(stack.processes()) == 4
+    assert len(stack.processes()) == len(PROGRAMS) + 1
     assert len([each for each in stack.processes() if "freehold.stack.supervisor" in each.cmdline()]) == 1
 
 
@@ -228,7 +228,7 @@ def test_foreign_server_is_used_and_prepared(stack: Stack, temporal: TemporalSer
     stack.environment = {"TEMPORAL_ADDRESS": temporal.address}
     assert f"Using the Temporal server at {temporal.address}" in stack.run("up").stderr
     found = stack.status()
-    assert [each["name"] for each in found["programs"]] == ["prometheus", "workers"]
+    assert [each["name"] for each in found["programs"]] == ["prometheus", "workers", "web"]
     assert found["temporal"] == temporal.address
     stack.run("down")
     assert httpx.get(temporal.ui, timeout=5).status_code == 200
@@ -236,7 +236,7 @@ def test_foreign_server_is_used_and_prepared(stack: Stack, temporal: TemporalSer
 
 def test_logs_show_what_programs_say(running: Stack) -> None:
     assert "small worker polls" in running.run("logs", "workers").stdout
-    assert "there are prometheus, supervisor, temporal, workers" in running.run("logs", "x", code=1).stderr
+    assert "there are login, prometheus, supervisor, temporal, web, workers" in running.run("logs", "x", code=1).stderr
     following = subprocess.Popen(
         [*running.prefix, "-m", "freehold.cli.main", "logs", "workers", "--follow"],
         env=running.env(),

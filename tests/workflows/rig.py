@@ -98,7 +98,9 @@ def make_parts(home: Path, hall: Hall, settings: Settings) -> Parts:
     ensure_authority(secrets)
     inventory = Inventory(f"sqlite:///{home}/freehold.db")
     devices = SimulatedDevices(hall, home / "devices.db")
-    return Parts(settings=settings, inventory=inventory, secrets=secrets, devices=devices, cable_settle_s=0)
+    return Parts(
+        settings=settings, inventory=inventory, secrets=secrets, devices=devices, cable_settle_s=0, server_answers_s=0
+    )
 
 
 def make_hall() -> Hall:

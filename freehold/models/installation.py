@@ -1,0 +1,78 @@
+"""What `InstallHardware` is given, what machines find of people's work, and what was issued again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from freehold.models.base import Model
+from freehold.models.cabling import Verdict
+from freehold.models.checklist import Checklist, ItemKind
+from freehold.models.names import Name, Person
+from freehold.models.plan import Plan
+from freehold.models.work import PlanRef
+
+
+class Reissue(Model):
+    """An item that machines found wrong and gave back to the technicians."""
+
+    item: str
+    issue: int
+    verdict: Verdict | None = Field(default=None, description="cables only")
+    swapped_with: tuple[str, ...] = ()
+    words: str
+
+    @property
+    def miswire(self) -> str:
+        """One cable's mistake in a few words: `leaf1.swp3: swapped with leaf1.swp4`; empty if it is no cable's."""
+        return miswire(self.item.partition(":")[2], self.verdict, self.swapped_with) if self.verdict else ""
+
+
+def miswire(label: str, verdict: Verdict, swapped_with: tuple[str, ...] = ()) -> str:
+    return " ".join([f"{label}:", verdict, *([", ".join(sorted(swapped_with))] if swapped_with else [])])
+
+
+class Progress(Model):
+    """What a long installation hands on when its history is cut."""
+
+    checklist: Checklist
+    reissued: tuple[Reissue, ...] = ()
+    until: datetime
+
+
+class InstallRequest(Model):
+    """The input of `InstallHardware`: the hardware of a reserved instance that people must install."""
+
+    instance: Name
+    requested_by: Person
+    progress: Progress | None = Field(default=None, description="leave it out; a run hands it on to itself")
+
+
+class WorkOrder(Model):
+    """The plan and what it asks of hands."""
+
+    plan: Plan
+    checklist: Checklist
+
+
+class ServerCheck(Model):
+    """What answers where a server should. `wrong` is the kind of item to issue again."""
+
+    server: Name
+    wrong: ItemKind | None = None
+    words: str = ""
+
+
+class JudgeInput(PlanRef):
+    """Judge these cables of the instance's plan (by label)."""
+
+    cables: tuple[str, ...]
+
+
+class Installed(PlanRef):
+    """What stands and is plugged from now on, as the inventory must know it."""
+
+    mounted: tuple[Name, ...] = ()
+    powered: tuple[Name, ...] = ()
+    cables: tuple[str, ...] = ()

@@ -1,0 +1,126 @@
+"""What a request to Temporal's HTTP API does, and where in it the name of who asks stands.
+
+Everything that is not named here, and does more than read, is refused: a newer server has new ways to write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from freehold.web.accounts import Act
+
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+MESSAGES: Mapping[str, Act] = {
+    "approve": Act.DECIDE,
+    "reject": Act.DECIDE,
+    "withdraw": Act.DECIDE,
+    "confirm_items": Act.CONFIRM,
+    "retry": Act.STEER,
+    "abort": Act.STEER,
+}
+"""Signals and updates that procedures take from people. Another one is a repair."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One kind of request. `message` is what follows when the last segment names a signal or an update."""
+
+    method: str
+    path: str
+    acts: tuple[Act, ...]
+    identity: tuple[str, ...] = ("identity",)
+    names_message: bool = False
+    batch: bool = False
+
+    def matches(self, method: str, segments: tuple[str, ...]) -> bool:
+        mine = self.path.split("/")
+        return (
+            method == self.method
+            and len(mine) == len(segments)
+            and all(m in ("*", s) for m, s in zip(mine, segments, strict=True))
+        )
+
+
+def _workflow(path: str, *acts: Act, **more: Any) -> Endpoint:
+    return Endpoint("POST", f"workflows/*{path}", acts, **more)
+
+
+ENDPOINTS = (
+    _workflow("", Act.START),
+    _workflow("/query/*", Act.READ, identity=()),
+    _workflow("/signal/*", names_message=True),
+    _workflow("/update/*", names_message=True, identity=("request", "meta", "identity")),
+    _workflow("/signal-with-start/*", Act.START, names_message=True),
+    _workflow("/cancel", Act.STEER),
+    _workflow("/terminate", Act.REPAIR),
+    _workflow("/reset", Act.REPAIR),
+    _workflow("/pause", Act.REPAIR),
+    _workflow("/unpause", Act.REPAIR),
+    Endpoint("POST", "activities/pause", (Act.REPAIR,)),
+    Endpoint("POST", "activities/unpause", (Act.REPAIR,)),
+    Endpoint("POST", "activities/reset", (Act.REPAIR,)),
+    Endpoint("POST", "activities/update-options", (Act.REPAIR,)),
+    Endpoint("POST", "batch-operations/*", (Act.REPAIR,), batch=True),
+    Endpoint("POST", "batch-operations/*/stop", (Act.REPAIR,)),
+    Endpoint("POST", "schedules/*", (Act.SCHEDULE,)),
+    Endpoint("POST", "schedules/*/update", (Act.SCHEDULE,)),
+    Endpoint("POST", "schedules/*/patch", (Act.SCHEDULE,)),
+    Endpoint("DELETE", "schedules/*", (Act.SCHEDULE,)),
+)
+_API = re.compile(r"/api/v1/namespaces/[^/]+/(.+)")
+_RESERVED_IDS = frozenset({"execute-multi-operation"})  # another endpoint with the path of a start
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that is understood: what it does, and how its body is signed."""
+
+    acts: tuple[Act, ...]
+    endpoint: Endpoint | None = None
+
+    def signed(self, body: dict[str, Any], name: str) -> dict[str, Any]:
+        """The same body in the name of `name`, whatever it said before."""
+        if self.endpoint is None:
+            return body
+        if self.endpoint.batch:
+            operations = [key for key, value in body.items() if _is_operation(key) and isinstance(value, dict)]
+            return body | {key: {**body[key], "identity": name} for key in operations}
+        return _with(body, self.endpoint.identity, name) if self.endpoint.identity else body
+
+
+READING = Asked((Act.READ,))
+
+
+def asked(method: str, raw_path: str) -> Asked | None:
+    """What a request asks for; None when that is not known. `raw_path` is the path as it came, percent-encoded."""
+    if method in READS:
+        return READING
+    found = _API.fullmatch(raw_path)
+    if not found:
+        return None
+    segments = tuple(unquote(segment) for segment in found[1].split("/"))
+    # What the server might split or join in another way than we do is not understood.
+    if any(not s or s in (".", "..") or "/" in s or "\\" in s or "%" in s for s in segments):
+        return None
+    if segments[-1] in _RESERVED_IDS:
+        return None
+    endpoint = next((e for e in ENDPOINTS if e.matches(method, segments)), None)
+    if endpoint is None:
+        return None
+    message = (MESSAGES.get(segments[-1], Act.REPAIR),) if endpoint.names_message else ()
+    return Asked(endpoint.acts + message, endpoint)
+
+
+def _is_operation(key: str) -> bool:
+    return key.replace("_", "").lower().endswith("operation")
+
+
+def _with(body: dict[str, Any], path: tuple[str, ...], name: str) -> dict[str, Any]:
+    if len(path) == 1:
+        return {**body, path[0]: name}
+    inner = body.get(path[0])
+    return {**body, path[0]: _with(inner if isinstance(inner, dict) else {}, path[1:], name)}

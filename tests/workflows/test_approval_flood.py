@@ -1,0 +1,133 @@
+"""Everything that can be sent as an approval, at once, by every way: the run is unharmed and the outcome right."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.service import RPCError
+
+from freehold.models.procedure import Outcome, ProcedureView
+from freehold.web.login import make_app
+from tests.conftest import TemporalServer
+from tests.web.site import browser_of, make_sessions, served
+from tests.web.test_login import ROOT, payloads
+from tests.workflows.rig import Rig, running_rig, until_waiting, view
+
+Handle = WorkflowHandle[Any, Outcome]
+
+
+async def _two_must_approve(rig: Rig) -> tuple[Handle, str]:
+    handle = await rig.provision()
+    return handle, (await until_waiting(handle)).plan_hash
+
+
+async def _heard(handle: Handle, count: int, name: str = "approve") -> ProcedureView:
+    """The view when so many of these messages are in the record."""
+    async with asyncio.timeout(60):
+        while True:
+            seen = await view(handle)
+            if sum(m.name == name for m in seen.messages) >= count:
+                return seen
+            await asyncio.sleep(0.1)
+
+
+async def test_a_changed_mind_counts_before_the_quorum_and_not_after(client: Client, tmp_path: Path) -> None:
+    async with running_rig(client, tmp_path, approval_quorum=2) as rig:
+        handle, _ = await _two_must_approve(rig)
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("withdraw", {"operator": "amir"})
+        assert "1 more" in await handle.execute_update("approve", {"operator": "amir"})
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update("approve", {"operator": "AMIR"})
+        await handle.execute_update("withdraw", {"operator": "amir"})
+        assert "1 more" in await handle.execute_update("approve", {"operator": "anna"})
+        await handle.execute_update("approve", {"operator": "amir"})
+        assert (await handle.result()).outcome == "active"
+        (approval,) = [e for e in rig.inventory.evidence("acme-1") if e.kind == "approval"]
+        assert [a["operator"] for a in approval.observed["approvals"]] == ["anna", "amir"]
+
+
+async def test_one_who_approved_may_still_reject(client: Client, tmp_path: Path) -> None:
+    async with running_rig(client, tmp_path, approval_quorum=2) as rig:
+        before = rig.everything()
+        handle, _ = await _two_must_approve(rig)
+        await handle.execute_update("approve", {"operator": "amir"})
+        await handle.execute_update("reject", {"operator": "amir", "comment": "the wrong rack"})
+        outcome = await handle.result()
+        assert outcome.outcome == "rejected" and "the wrong rack" in outcome.reason
+        assert rig.everything()[1:] == before[1:]
+
+
+async def test_a_decision_stands_against_what_comes_in_the_same_moment(client: Client, tmp_path: Path) -> None:
+    """Both signals wait for a worker that is away, so the run hears them in one go."""
+    async with running_rig(client, tmp_path) as rig:
+        handle, hash_ = await _two_must_approve(rig)
+        await asyncio.gather(
+            *(handle.signal("approve", {"operator": f"approver {n}", "plan_hash": hash_}) for n in range(20))
+        )
+        await asyncio.gather(*(handle.signal("reject", {"operator": f"late {n}"}) for n in range(20)))
+        assert (await handle.result()).outcome == "active"
+        seen = await view(handle)
+        assert [m.accepted for m in seen.messages].count(True) == 1
+        assert len(seen.messages) == 40
+
+
+@pytest.mark.slow
+async def test_a_flood_by_every_way(temporal: TemporalServer, client: Client, tmp_path: Path) -> None:
+    site = make_app(make_sessions(tmp_path / "site"), temporal.ui)
+    async with (
+        running_rig(client, tmp_path / "rig", approval_quorum=2) as rig,
+        served(site) as url,
+        browser_of(url, "amir") as amir,
+    ):
+        handle, hash_ = await _two_must_approve(rig)
+        bad: list[Any] = [
+            {"operator": "amir", "plan_hash": "0" * 64},
+            {"operator": "olivia", "plan_hash": hash_},
+            {"operator": "", "plan_hash": hash_},
+            {"operator": ["amir"]},
+            {"operator": {"name": "amir"}, "plan_hash": 7},
+            {"operator": "amir\n; rm -rf"},
+            {"operator": "x" * 1_000_000},
+            {},
+            [],
+            None,
+            7,
+            "yes",
+        ]
+        signals = [handle.signal("approve", bad[n % len(bad)]) for n in range(180)]
+        updates = [_refused(handle, bad[n % len(bad)]) for n in range(160)]
+        over_http = [_over_http(amir, handle.id, bad[n % len(bad)]) for n in range(160)]
+        await asyncio.gather(*signals, *updates, *over_http)
+        seen = await _heard(handle, 200)
+        assert seen.waiting is not None and not any(m.accepted for m in seen.messages)
+        doubles = [{"operator": "amir", "plan_hash": hash_}] * 5 + [{"operator": "anna", "plan_hash": hash_}] * 5
+        await asyncio.gather(*(handle.signal("approve", said) for said in doubles))
+        assert (await handle.result()).outcome == "active"
+        (approval,) = [e for e in rig.inventory.evidence("acme-1") if e.kind == "approval"]
+        assert sorted(a["operator"] for a in approval.observed["approvals"]) == ["amir", "anna"]
+        accepted = [m for m in (await view(handle)).messages if m.accepted]
+        assert sorted(m.operator for m in accepted) == ["amir", "anna"]
+        # The run's own record is short; the history keeps every message that reached the server.
+        heard = [
+            e async for e in handle.fetch_history_events() if e.HasField("workflow_execution_signaled_event_attributes")
+        ]
+        approves = [e for e in heard if e.workflow_execution_signaled_event_attributes.signal_name == "approve"]
+        assert len(approves) == 180 + 160 + 10
+
+
+async def _refused(handle: Handle, given: Any) -> None:
+    """The server takes ten updates of one run at a time and refuses more; ours refuses the rest."""
+    with pytest.raises((WorkflowUpdateFailedError, RPCError)):
+        await handle.execute_update("approve", given)
+
+
+async def _over_http(http: httpx.AsyncClient, workflow_id: str, given: Any) -> None:
+    body = {"input": payloads(given), "identity": "olivia"}
+    answer = await http.post(f"{ROOT}/workflows/{workflow_id}/signal/approve", json=body)
+    assert answer.status_code == 200, answer.text
