@@ -16,5 +16,5 @@ class ReadableFailures(DefaultFailureConverter):
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
         if isinstance(exception, ValidationError):
-            exception = ApplicationError(in_words(exception), type=BadInput.type, non_retryable=True)
+            exception = ApplicationError(in_words(exception), type=BadInput.__name__, non_retryable=True)
         super().to_failure(exception, payload_converter, failure)
