@@ -10,7 +10,7 @@ from freehold import cables
 from freehold.devices.base import Devices
 from freehold.errors import CablingWrong, DeviceUnreachable
 from freehold.inventory import Inventory
-from freehold.models.cabling import CablesInput, CablingReport, Verdict
+from freehold.models.cabling import CablingReport, Verdict
 from freehold.models.installation import JudgeInput
 from freehold.models.work import Changed, PlanRef
 
@@ -40,11 +40,6 @@ class CablingActivities:
     def judge_cables(self, given: JudgeInput) -> CablingReport:
         """Look where these cables of an instance's plan (all, when none is named) lead. Reads only."""
         return self._settled(given)
-
-    @activity.defn
-    def check_cables(self, given: CablesInput) -> CablingReport:
-        """Look once at the cables of an instance, a rack, a site or the hall. Reads only."""
-        return cables.check(self._inventory, self._devices, given)
 
     def _settled(self, given: JudgeInput) -> CablingReport:
         """The report as soon as all is right, or when neighbours have had time to show up."""
