@@ -21,7 +21,8 @@ from freehold.models.network import PortChange, PortConfig, PortMode, SwitchChan
 from freehold.models.session import ChangeTicket, SessionState
 from freehold.settings import LogLevel
 from tests.conftest import running_temporal
-from tests.workflows.rig import Rig, running_rig, until_waiting
+from tests.workflows import test_install_hardware as install
+from tests.workflows.rig import Rig, running_rig, until_waiting, view
 from tests.workflows.test_faults import Fails
 from workers.interceptor import Around
 
@@ -120,6 +121,26 @@ async def running_session(rig: Rig) -> Ended:
     return rig.client.get_workflow_handle("switch-leaf1")
 
 
+async def installed(rig: Rig) -> Ended:
+    """Technicians forget a cable at first."""
+    parent, child = await install.installing(rig)
+    *most, forgotten = install.cables(install.checklist(await view(child)))
+    for item in most:
+        install.plug(rig, install.cable_of(item))
+    rig.devices.power(install.SPARE)
+    await install.say(child, "all")
+    await install.checked(child, lambda c: any(i.issue > 1 for i in c.open()))
+    install.plug(rig, install.cable_of(forgotten))
+    await install.say(child, "all")
+    await parent.result()
+    return child
+
+
+async def installed_for(rig: Rig) -> Ended:
+    await installed(rig)
+    return rig.client.get_workflow_handle("provision-acme-1")
+
+
 RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = {
     "ProvisionInstance-active": (active, {}),
     "ProvisionInstance-waived": (waived, {"approval_waive_installed": True}),
@@ -129,6 +150,8 @@ RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = 
     "ProvisionInstance-cancelled": (cancelled, {}),
     "ProvisionInstance-parked-and-retried": (parked_and_retried, {}),
     "ProvisionInstance-aborted": (aborted, {}),
+    "ProvisionInstance-installed": (installed_for, {"hall": install.storeroom_hall()}),
+    "InstallHardware-installed": (installed, {"hall": install.storeroom_hall()}),
     "DecommissionInstance-gone": (decommissioned, {}),
     "DecommissionInstance-rejected": (kept, {}),
     "SwitchSession-continued": (continued_session, {}),

@@ -74,6 +74,11 @@ def plug(rig: Rig, cable: Cable) -> None:
     rig.devices.plug(str(cable.a), str(cable.b), cable.label)
 
 
+def cable_of(item: Item) -> Cable:
+    assert item.cable is not None
+    return item.cable
+
+
 async def say(child: Handle, *done: str, operator: str = "tom", **problems: str) -> str:
     words: str = await child.execute_update("confirm_items", {"operator": operator, "done": done, "problems": problems})
     return words
