@@ -109,9 +109,10 @@ async def _prepare(settings: Settings, process: subprocess.Popen[bytes], log: Pa
     await server.ensure_search_attributes(client)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one folder share labs, servers and their names: with `-n` they stay in one process."""
-    for item in items:
-        folder = item.path.parent.relative_to(Path(__file__).parent)
-        item.add_marker(pytest.mark.xdist_group(str(folder)))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests of one folder share labs, servers and their names: with `-n` they stay in one process.
+
+    Marked as soon as they are found: xdist reads the marks before any later hook of ours.
+    """
+    folder = item.path.parent.relative_to(Path(__file__).parent)
+    item.add_marker(pytest.mark.xdist_group(str(folder)))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psutil
-
 from freehold.errors import Conflict
 from freehold.lab.commands import LabError
 from freehold.lab.leftovers import take_down
@@ -32,8 +30,8 @@ def own(state: Path) -> None:
     if file.exists() and not _is_dead(file) and int(file.read_text().split()[0]) != os.getpid():
         raise Conflict(f"lab {state.name} belongs to process {file.read_text().split()[0]}, which still runs")
     state.mkdir(parents=True, exist_ok=True)
-    me = psutil.Process()
-    file.write_text(f"{me.pid} {me.create_time()}\n")
+    me = os.getpid()
+    file.write_text(f"{me} {_started(me)}\n")
 
 
 def sweep() -> list[str]:
@@ -48,8 +46,14 @@ def _is_dead(owner: Path) -> bool:
     """Whether the process that is named in the file is gone. Without the file the lab was started to stay."""
     try:
         pid, started = owner.read_text().split()
-        return psutil.Process(int(pid)).create_time() != float(started)
-    except psutil.NoSuchProcess:
-        return True
     except (OSError, ValueError):
         return False
+    return _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """When a process began, in clock ticks since boot (which no change of the wall clock moves); empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
