@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import Client
 from temporalio.runtime import Runtime
+from xdist.scheduler import LoadScopeScheduling
 
 from freehold.errors import StackError
 from freehold.settings import Settings, load_settings
@@ -109,10 +111,13 @@ async def _prepare(settings: Settings, process: subprocess.Popen[bytes], log: Pa
     await server.ensure_search_attributes(client)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests of one folder share labs, servers and their names: with `-n` they stay in one process.
+class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Tests of one folder share labs, servers and their names: with `-n` they stay in one process."""
 
-    Marked as soon as they are found: xdist reads the marks before any later hook of ours.
-    """
-    folder = item.path.parent.relative_to(Path(__file__).parent)
-    item.add_marker(pytest.mark.xdist_group(str(folder)))
+    def _split_scope(self, nodeid: str) -> str:
+        folder: str = nodeid.partition("::")[0].rpartition("/")[0]
+        return folder
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
+    return ByFolder(config, log)

@@ -52,7 +52,7 @@ def _is_dead(owner: Path) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in clock ticks since boot (which no change of the wall clock moves); empty when it is gone."""
+    """When a process began, in clock ticks since boot, which no wall clock moves; empty when it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
