@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from freehold.models.base import Model
     from freehold.models.network import SwitchChange
-    from workflows.people import People
+    from workflows.people import People, answerable
     from workflows.switch_changes import SwitchChanges
 
 
@@ -18,11 +18,20 @@ class Called(Model):
     error_type: str = ""
 
 
+class _Nobody:
+    """Where a procedure has its steps; nobody has anything to say to this one."""
+
+    def __init__(self) -> None:
+        self.people = People(lambda _: "nothing to say here", lambda _: "")
+
+
 @workflow.defn
+@answerable
 class Caller:
     @workflow.init
     def __init__(self, changes: list[SwitchChange]) -> None:
-        self._switches = SwitchChanges(People(lambda _: "nothing to say here", lambda _: ""))
+        self.steps = _Nobody()
+        self._switches = SwitchChanges(self.steps.people)
 
     @workflow.run
     async def run(self, changes: list[SwitchChange]) -> list[Called]:
