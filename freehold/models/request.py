@@ -55,7 +55,7 @@ class Reject(Message):
 
 
 class Withdraw(Message):
-    """Take one's approval back, as long as more people must approve."""
+    """A changed mind: an earlier yes of the same person, before the decision, does not count any more."""
 
     operator: Person
     comment: str = Field(default="", max_length=2000)
