@@ -265,7 +265,9 @@ def test_runs_as_an_ordinary_user(open_folder: Path, stack: Stack) -> None:
     home.mkdir()
     shutil.chown(home, "nobody")
     user = Stack(
-        stack.settings.model_copy(update={"home": home, "cache": home}),
+        stack.settings.model_copy(
+            update={"home": home, "cache": home, "database_url": f"sqlite:///{home}/freehold.db"}
+        ),
         prefix=(str(shutil.which("runuser")), "-u", "nobody", "--", python),
         environment={**environment, "HOME": str(home), "PYTHONPATH": _python_path(), "PATH": "/usr/bin:/bin"},
     )
