@@ -15,6 +15,7 @@ from freehold.models.plan import Plan
 class InstanceState(Choice):
     PROVISIONING = "provisioning"
     ACTIVE = "active"
+    CHANGING = "changing"  # serves as before, while a procedure takes it from one plan to the next
     DECOMMISSIONING = "decommissioning"
     GONE = "gone"
 
@@ -29,6 +30,8 @@ class Instance(Model):
     tier: Name
     state: InstanceState
     plan: Plan
+    target: Plan | None = None
+    """The plan it is being changed to."""
     created_at: datetime
     active_at: datetime | None = None
 

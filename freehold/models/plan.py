@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -135,6 +136,12 @@ class Plan(Model):
     cables: tuple[Cable, ...] = Field(
         default=(),
         description="cables that are yet to be plugged; a new server gets all of its NICs cabled, also to closed ports",
+    )
+    leaves: tuple[Name, ...] = Field(
+        default=(), description="servers of the plan before this one that leave: emptied, erased, given back"
+    )
+    remembered: dict[str, Any] = Field(
+        default_factory=dict, description="what the service must know of its past, e.g. how its rings came to be"
     )
     diffs: tuple[DeviceDiff, ...] = Field(default=(), description="empty until the devices were read")
 

@@ -27,8 +27,31 @@ class InstanceRequest(Model):
     web: Isolation = Isolation.DEDICATED
     storage: Isolation = Isolation.DEDICATED
     features: tuple[Name, ...] = ()
+    web_servers: int | None = Field(
+        default=None, ge=1, description="servers with the role web; empty: as the tier says"
+    )
+    storage_servers: int | None = Field(default=None, ge=1, description="the same for the role storage")
     requested_by: Person = Field(description="who asks; this person cannot approve")
     dry_run: bool = Field(default=False, description="plan and show, touch nothing")
+
+
+class ScaleRequest(Model):
+    """What an instance shall become: the input of `ScaleUp` and `ScaleDown`. What is left out stays as it is."""
+
+    instance: Name
+    tier: Name | None = None
+    capacity_gib: int | None = Field(default=None, ge=1, le=1_000_000)
+    web_servers: int | None = Field(default=None, ge=1)
+    storage_servers: int | None = Field(default=None, ge=1)
+    features: tuple[Name, ...] | None = None
+    requested_by: Person = Field(description="who asks; this person cannot approve")
+    dry_run: bool = Field(default=False, description="plan and show, touch nothing")
+
+    def applied_to(self, now: InstanceRequest) -> InstanceRequest:
+        """The request that the instance shall fulfil. Another tier brings its own number of servers."""
+        wanted = self.model_dump(exclude={"instance"}, exclude_none=True)
+        counts = {"web_servers": None, "storage_servers": None} if self.tier not in (None, now.tier) else {}
+        return InstanceRequest.model_validate({**now.model_dump(), **counts, **wanted})
 
 
 class DecommissionRequest(Model):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from freehold.models.base import Choice, Model
+from freehold.models.change import Change, Round, WaypointRef
 from freehold.models.names import Name
 from freehold.models.plan import NetworkPurpose, Plan
 from freehold.models.request import InstanceRequest
@@ -65,6 +66,27 @@ class Stage(Model):
     intents: tuple[ServerIntent, ...]
 
 
+class Errand(Model):
+    """A program run on a server as part of a waypoint's work. It prints JSON that the service judges."""
+
+    server: Name
+    script: str
+    given: dict[str, Any] = Field(default_factory=dict)
+    timeout_s: int = 3600
+
+
+class Waypoint(Model):
+    """A state on the way from one plan to the next in which all data is whole and served.
+
+    It is reached when its intents are applied and its errands, repeated in rounds, are judged to be done.
+    """
+
+    name: str
+    intents: tuple[ServerIntent, ...] = ()
+    rolling: bool = Field(default=False, description="one server after the other, in order")
+    errands: tuple[Errand, ...] = Field(default=(), description="run together, round after round until judged done")
+
+
 class Service(Protocol):
     """One service, e.g. object storage. Pure: no I/O, no device, no clock."""
 
@@ -93,6 +115,30 @@ class Service(Protocol):
 
     def targets(self, plan: Plan) -> tuple[MetricsTarget, ...]:
         """What is to be scraped."""
+
+    def check_change(self, before: InstanceRequest, after: InstanceRequest) -> None:
+        """Refuse a change that the blueprint or the instance does not allow: raises BadInput in one sentence."""
+
+    def evolve(self, before: Plan, after: Plan) -> Plan:
+        """The new plan with what the service remembers of the old one, so that `stages(after)` is its final state."""
+
+    def path(self, before: Plan, after: Plan) -> tuple[Waypoint, ...]:
+        """The way from one plan to the next; the first waypoint only prepares the servers that join.
+
+        Behind the last one the servers that leave hold nothing and serve nobody, proven.
+        """
+
+    def way_back(self, before: Plan, after: Plan, reached: str) -> tuple[Waypoint, ...]:
+        """The way back to the old plan when `reached` is the last waypoint that was begun; written data is kept.
+
+        Behind its last waypoint the servers that had joined hold nothing and serve nobody, proven.
+        """
+
+    def came_back(self, before: Plan, after: Plan, reached: str) -> Plan:
+        """The old plan with what the service must remember of a change that was taken back."""
+
+    def judge(self, change: Change, waypoint: WaypointRef, answers: Mapping[str, Mapping[str, Any]]) -> Round:
+        """What the errands' answers (by server) prove. Raises ProofFailed for what no further round can cure."""
 
     def customer_probe(self, plan: Plan, host: str, address: str) -> Probe:
         """Proof of service, run on the customer's own host."""
