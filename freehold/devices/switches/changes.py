@@ -42,7 +42,10 @@ def apply_changes(
     """
     before = switch.read()
     batch = _Batch(switch, before)
-    batch.do(batch.sound(enumerate(changes)))
+    rest = [_Todo(index, change) for index, change in enumerate(changes)]
+    while rest:
+        good, rest = batch.sound(rest)
+        batch.do(good)
     after = before
     if batch.sent:
         after = switch.read()
@@ -128,18 +131,26 @@ class _Batch:
         self.errors: dict[int, DeviceError] = {}
         self.sent = 0
 
-    def sound(self, changes: Iterable[tuple[int, SwitchChange]]) -> list[_Todo]:
-        """The changes that need no device to be judged bad are taken out, each by itself."""
-        state, good = self.state, []
-        for index, change in changes:
+    def sound(self, todo: Sequence[_Todo]) -> tuple[list[_Todo], list[_Todo]]:
+        """The changes that can be sent now, and those that must wait for what becomes of them.
+
+        What needs no device to be judged bad is taken out, each by itself; but what is bad only because of a change
+        before it is judged when the switch has had its say about that one.
+        """
+        state, touched = self.state, set[str]()
+        good: list[_Todo] = []
+        for number, one in enumerate(todo):
             try:
-                self.switch.render(state, [change])
-                state = target(state, [change])
+                self.switch.render(state, [one.change])
+                state = target(state, [one.change])
             except CommandRejected as error:
-                self.errors[index] = error
+                if touched & touched_ports(one.change):
+                    return good, list(todo[number:])
+                self.errors[one.index] = error
             else:
-                good.append(_Todo(index, change))
-        return good
+                good.append(one)
+                touched |= touched_ports(one.change)
+        return good, []
 
     def do(self, todo: list[_Todo]) -> None:
         """Send all at once; what the device rejects is halved until each bad change stands alone."""

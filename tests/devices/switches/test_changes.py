@@ -120,6 +120,8 @@ def test_one_read_one_apply_one_read_back_one_save(ports: dict[str, PortConfig],
     sound = [c for c in batch if BROKEN not in touched_ports(c)]
     switch = MemorySwitch(ports)
     results = apply_changes(switch, sound)
+    # What is bad only because of a neighbour's change waits for what the switch says of that one.
+    assume(not any(r.error_type == "CommandRejected" for r in results))
     did_something = switch.ports != ports
     assert (switch.reads, switch.applies, switch.saves) == ((2, 1, 1) if did_something else (1, 0, 0))
     assert did_something or not any(r.changed for r in results)
