@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from temporalio import workflow
+
+T = TypeVar("T")
 
 _step: ContextVar[str] = ContextVar("step", default="")
 
@@ -31,3 +34,12 @@ if TYPE_CHECKING:
     call = workflow.execute_activity_method
 else:
     call = _call
+
+
+async def together(works: Iterable[Awaitable[T]]) -> list[T]:
+    """All at the same time. When one fails the others still come to their end: nothing runs on beside an undo."""
+    done = await asyncio.gather(*works, return_exceptions=True)
+    for result in done:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in done if not isinstance(result, BaseException)]

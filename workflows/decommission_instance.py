@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.inventory import InventoryActivities
@@ -18,10 +15,11 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.request import DecommissionRequest
     from freehold.models.work import DiskRef, PlanRef, PlanResult, ServerRef, StateInput
     from workflows import policies
-    from workflows.calls import call
+    from workflows.calls import call, together
+    from workflows.ends import needed, to_the_end
     from workflows.people import answerable
     from workflows.records import approval_evidence, lease
-    from workflows.steps import Refused, Steps, Undone, needed, to_the_end, together
+    from workflows.steps import Steps
     from workflows.switch_changes import SwitchChanges
 
 
@@ -42,19 +40,7 @@ class DecommissionInstance:
         self.steps.expect(
             "plan", "approval", "stop scraping", "stop service", "close switch ports", "erase disks", "return to pool"
         )
-        try:
-            return await self._decommission()
-        except Undone as stop:
-            await self.steps.undo()
-            await self.steps.finish(stop.outcome)
-            if isinstance(stop, Refused):
-                raise ApplicationError(stop.reason, type=stop.type, non_retryable=True) from stop
-            return self._outcome(stop.outcome, stop.reason)
-        except (asyncio.CancelledError, FailureError) as error:
-            if is_cancelled_exception(error):
-                await self.steps.undo()
-                await self.steps.finish("cancelled")
-            raise
+        return await self.steps.through(self._decommission, self._outcome)
 
     async def _decommission(self) -> Outcome:
         if not self._request.dry_run:
@@ -89,7 +75,7 @@ class DecommissionInstance:
         return await call(InventoryActivities.plan_end, self._request, **policies.QUICK)
 
     async def _keep_approval(self, plan: Plan) -> None:
-        evidence = approval_evidence(plan, self.steps.approvals)
+        evidence = approval_evidence(plan, self.steps.approvals, self.steps.people.records)
         await call(InventoryActivities.keep_evidence, evidence, **policies.QUICK)
         self.steps.note("approval", evidence.claim)
 

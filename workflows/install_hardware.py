@@ -6,7 +6,6 @@ import asyncio
 from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.cabling import CablingActivities
@@ -19,10 +18,11 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.work import PlanRef, ServerRef
     from workflows import policies
     from workflows.calls import call
+    from workflows.ends import Undone, needed
     from workflows.hands import ChecklistInHands
     from workflows.people import answerable
     from workflows.records import installation_evidence
-    from workflows.steps import Refused, Steps, Undone, needed
+    from workflows.steps import Steps
 
 WORK = "work in the hall"
 
@@ -48,19 +48,7 @@ class InstallHardware:
     @workflow.run
     async def run(self, request: InstallRequest | None = None) -> Outcome:
         self.steps.expect("checklist", WORK, "write down")
-        try:
-            return await self._install()
-        except Undone as stop:
-            await self._record()
-            await self.steps.finish(stop.outcome)
-            if isinstance(stop, Refused):
-                raise ApplicationError(stop.reason, type=stop.type, non_retryable=True) from stop
-            return self._outcome(stop.outcome, stop.reason)
-        except (asyncio.CancelledError, FailureError) as error:
-            if is_cancelled_exception(error):
-                await self._record()
-                await self.steps.finish("cancelled")
-            raise
+        return await self.steps.through(self._install, self._outcome, undo=self._record)
 
     async def _install(self) -> Outcome:
         self._hands = hands = await self.steps.do("checklist", self._make_checklist, park=False)

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.cabling import CablingActivities
@@ -33,11 +33,12 @@ with workflow.unsafe.imports_passed_through():
         SwitchPreviewInput,
     )
     from workflows import policies
-    from workflows.calls import call
+    from workflows.calls import call, together
+    from workflows.ends import needed
     from workflows.install_hardware import InstallHardware
     from workflows.people import answerable
     from workflows.records import approval_evidence, lease, undo_evidence
-    from workflows.steps import Refused, Steps, Undone, needed, together
+    from workflows.steps import Steps
     from workflows.switch_changes import SwitchChanges
 
 
@@ -56,17 +57,7 @@ class ProvisionInstance:
     @workflow.run
     async def run(self, request: InstanceRequest | None = None) -> Outcome:
         self.steps.expect("plan", "approval", "install hardware", "check cables", "configure switch ports")
-        try:
-            return await self._provision()
-        except Undone as stop:
-            await self._undo(stop.outcome)
-            if isinstance(stop, Refused):
-                raise ApplicationError(stop.reason, type=stop.type, non_retryable=True) from stop
-            return self._outcome(stop.outcome, reason=stop.reason)
-        except (asyncio.CancelledError, FailureError) as error:
-            if is_cancelled_exception(error):
-                await self._undo("cancelled")
-            raise
+        return await self.steps.through(self._provision, self._outcome)
 
     async def _provision(self) -> Outcome:
         planned = await self._plan()
@@ -145,7 +136,7 @@ class ProvisionInstance:
         return plan
 
     async def _keep_approval(self) -> None:
-        evidence = approval_evidence(self._current_plan, self.steps.approvals)
+        evidence = approval_evidence(self._current_plan, self.steps.approvals, self.steps.people.records)
         await call(InventoryActivities.keep_evidence, evidence, **policies.QUICK)
         self.steps.note("approval", evidence.claim)
 
@@ -230,11 +221,6 @@ class ProvisionInstance:
         await self.steps.do(step, self._drop_lease)
         await self.steps.finish(outcome)
         return self._outcome(outcome, reason)
-
-    async def _undo(self, outcome: str) -> None:
-        """Take everything back in reverse order, and prove that devices are as before."""
-        await self.steps.undo()
-        await self.steps.finish(outcome)
 
     async def _release(self) -> None:
         """Prove that every device is as it was read, then give the reservation back."""

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.network import SwitchChangeResult
     from freehold.models.session import BatchInput, BatchResult, ChangeAnswer, ChangeTicket, SessionState
     from workflows import policies
-    from workflows.steps import reason_and_type
+    from workflows.ends import reason_and_type
 
 
 @workflow.defn

@@ -145,6 +145,10 @@ class Plan(Model):
     )
     diffs: tuple[DeviceDiff, ...] = Field(default=(), description="empty until the devices were read")
 
+    def __hash__(self) -> int:
+        """Of what tells plans apart most of the time; what a service remembers cannot be hashed."""
+        return hash((self.procedure, self.request, self.servers, self.diffs))
+
     @property
     def hash(self) -> str:
         """What an approval names: the first 16 hex digits of the plan's content hash."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState
 
-from workflows.steps import explain
+from workflows.ends import explain
 
 
 def failed(cause: BaseException) -> ActivityError:
