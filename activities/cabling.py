@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from temporalio import activity
 
@@ -12,6 +13,7 @@ from freehold.errors import CablingWrong, DeviceUnreachable
 from freehold.inventory import Inventory
 from freehold.models.cabling import CablingReport, Verdict
 from freehold.models.installation import JudgeInput
+from freehold.models.plan import Plan
 from freehold.models.work import Changed, PlanRef
 
 SETTLE_S = 8.0
@@ -26,8 +28,11 @@ class CablingActivities:
 
     @activity.defn
     def verify_cables(self, given: PlanRef) -> Changed:
-        """Prove that every cable of the plan connects the planned ports. Raises CablingWrong that says what to move."""
-        report = self._settled(JudgeInput(instance=given.instance, cables=()))
+        """Prove that every cable of what is to come connects the planned ports.
+
+        Raises CablingWrong that says what to move.
+        """
+        report = self._settled(self._inventory.instance(given.instance).to_come)
         wrong = [f for f in report.findings if f.verdict is not Verdict.OK]
         if wrong:
             words = " ".join(f.words for f in wrong)
@@ -39,11 +44,11 @@ class CablingActivities:
     @activity.defn
     def judge_cables(self, given: JudgeInput) -> CablingReport:
         """Look where these cables of an instance's plan (all, when none is named) lead. Reads only."""
-        return self._settled(given)
+        return self._settled(self._inventory.instance(given.instance).newest, given.cables)
 
-    def _settled(self, given: JudgeInput) -> CablingReport:
+    def _settled(self, plan: Plan, labels: Collection[str] = ()) -> CablingReport:
         """The report as soon as all is right, or when neighbours have had time to show up."""
-        question = cables.of_plan(self._inventory, self._inventory.instance(given.instance).plan, given.cables)
+        question = cables.of_plan(self._inventory, plan, labels)
         deadline = time.monotonic() + self._settle_s
         while True:
             report = cables.answer(question, self._inventory, self._devices)

@@ -21,7 +21,7 @@ class MetricsActivities:
     @activity.defn
     def watch(self, given: PlanRef) -> Changed:
         """Let Prometheus scrape the instance. The same targets written again change nothing."""
-        plan = self._inventory.instance(given.instance).plan
+        plan = self._inventory.instance(given.instance).newest
         targets = service(plan.request.service).targets(plan)
         groups = [_group(target) for target in targets]
         return Changed(changed=write_targets(self._settings, given.instance, groups).changed)

@@ -55,7 +55,7 @@ class ServerActivities:
     @activity.defn
     def remove(self, given: ServerRef) -> ServerResult:
         """Take everything of the instance off a server. Repeating it finds nothing."""
-        plan = self._inventory.instance(given.instance).plan
+        plan = self._inventory.instance(given.instance).plan_of(given.server)
         with self._devices.server(self._inventory.access(given.server)) as server:
             return server.remove(whole_intent(plan, given.server))
 
@@ -67,7 +67,7 @@ class ServerActivities:
     @activity.defn
     def erase_if_ours(self, given: DiskRef) -> Changed:
         """Undo a filesystem that the plan made: a disk that carries another signature is left alone."""
-        plan = self._inventory.instance(given.instance).plan
+        plan = self._inventory.instance(given.instance).plan_of(given.server)
         labels = {f.label for f in whole_intent(plan, given.server).filesystems if f.disk == given.disk}
         with self._devices.server(self._inventory.access(given.server)) as server:
             signature = server.snapshot().disks.get(given.disk, "")

@@ -31,12 +31,11 @@ class ServiceActivities:
     @activity.defn
     def issue_secrets(self, given: PlanRef) -> Changed:
         """Make every secret of the instance that does not exist yet, and keep its builder files."""
-        plan = self._inventory.instance(given.instance).plan
-        chosen = service(plan.request.service)
+        instance = self._inventory.instance(given.instance)
+        plan, chosen = instance.newest, service(instance.service)
         needs = chosen.secrets(plan)
         made = [need.name for need in needs if self._secrets.ensure(need.name, partial(self._make, plan, need))]
-        for name, content in chosen.builders(plan).items():
-            self._inventory.keep_file(given.instance, name, content)
+        self._keep_builders(instance.plan)
         return Changed(changed=bool(made), diff="\n".join(f"+ {name}" for name in made))
 
     @activity.defn
@@ -47,9 +46,19 @@ class ServiceActivities:
         return Changed(changed=bool(gone), diff="\n".join(f"- {name}" for name in gone))
 
     @activity.defn
+    def tidy_up(self, given: PlanRef) -> Changed:
+        """Keep the builder files and secrets of the plan that the instance has, and destroy other secrets of it."""
+        plan = self._inventory.instance(given.instance).plan
+        needed = {need.name for need in service(plan.request.service).secrets(plan)}
+        names = self._secrets.names(f"instances/{given.instance}/")
+        gone = [name for name in names if name not in needed and self._secrets.delete(name)]
+        self._keep_builders(plan)
+        return Changed(changed=bool(gone), diff="\n".join(f"- {name}" for name in gone))
+
+    @activity.defn
     def probe(self, given: ProbeInput) -> ProbeResult:
         """Observe a claim from the hosts it is about and keep what was seen. Raises ProofFailed when it is not so."""
-        plan = self._inventory.instance(given.instance).plan
+        plan = self._inventory.instance(given.instance).newest
         probes = self._probes(plan, given.kind)
         kept: list[str] = []
         for probe in probes:
@@ -64,6 +73,10 @@ class ServiceActivities:
             note = f"no host of {'this' if given.kind is ProbeKind.CUSTOMER else 'another'} customer to probe from"
             return ProbeResult(evidence=(), note=note)
         return ProbeResult(evidence=tuple(kept), note="; ".join(f"{p.host}: {p.claim}" for p in probes))
+
+    def _keep_builders(self, plan: Plan) -> None:
+        for name, content in service(plan.request.service).builders(plan).items():
+            self._inventory.keep_file(plan.instance, name, content)
 
     def _make(self, plan: Plan, need: SecretNeed) -> str:
         if need.kind is SecretKind.PASSWORD:

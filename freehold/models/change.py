@@ -49,6 +49,14 @@ def _part(plan: Plan, without: Plan) -> Plan:
     )
 
 
+class Way(Model):
+    """From one plan to the next, or `back` from the last waypoint that was begun."""
+
+    change: Change
+    back: bool = False
+    reached: str = ""
+
+
 class WaypointRef(Model):
     """A waypoint on the way of an instance's change; `back` when the change is being taken back.
 

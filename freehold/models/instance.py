@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from freehold.models.base import Choice, Model
+from freehold.models.change import Change
 from freehold.models.names import Name
 from freehold.models.plan import Plan
 
@@ -36,6 +37,20 @@ class Instance(Model):
     active_at: datetime | None = None
 
     @property
+    def newest(self) -> Plan:
+        """The plan that it is being brought to, or has."""
+        return self.target or self.plan
+
+    @property
+    def to_come(self) -> Plan:
+        """What of its newest plan is not there yet: all of it, or the part that a change adds."""
+        return Change(before=self.plan, after=self.target).joining if self.target else self.plan
+
+    def plan_of(self, server: str) -> Plan:
+        """The newest plan that has this server."""
+        return next((p for p in (self.newest, self.plan) if any(s.server == server for s in p.servers)), self.plan)
+
+    @property
     def endpoint_url(self) -> str:
         return self.plan.endpoint.url
 
@@ -60,6 +75,7 @@ class EvidenceKind(Choice):
     UNDO = "undo"
     NETWORK = "network"
     SERVER = "server"
+    DATA = "data"  # every object is where it belongs, or nothing is left where it leaves
 
 
 class Evidence(Model):

@@ -1,0 +1,112 @@
+"""Effects on an instance's data while it changes: waypoints brought about, work in rounds, proofs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from temporalio import activity
+
+from activities.clock import now
+from freehold.devices.base import Devices
+from freehold.errors import NotFound
+from freehold.inventory import Inventory
+from freehold.models.change import Change, Round, Way, WaypointRef, WaypointServer, WaypointView
+from freehold.models.instance import Evidence, EvidenceKind
+from freehold.models.server import ServerResult
+from freehold.models.work import Changed
+from freehold.services import service
+from freehold.services.base import Errand, Waypoint
+
+AT_ONCE = 16
+"""Servers that one round works on at the same time."""
+
+
+class DataActivities:
+    """Holds the way to the devices and the inventory. What to do, and what it proves, the service says."""
+
+    def __init__(self, devices: Devices, inventory: Inventory) -> None:
+        self._devices, self._inventory = devices, inventory
+
+    @activity.defn
+    def waypoints(self, way: Way) -> tuple[WaypointView, ...]:
+        """The waypoints of a change, or of the way back from it. Computes only."""
+        return tuple(_view(waypoint) for waypoint in _waypoints(way))
+
+    @activity.defn
+    def configure(self, given: WaypointServer) -> ServerResult:
+        """Bring one server to what a waypoint wants of it, and read it back."""
+        _, waypoint = self._waypoint(given)
+        intent = next((i for i in waypoint.intents if i.server == given.server), None)
+        if intent is None:
+            raise NotFound(f"waypoint {given.waypoint!r} of {given.instance} wants nothing of {given.server}")
+        with self._devices.server(self._inventory.access(given.server)) as server:
+            return server.apply(intent)
+
+    @activity.defn
+    def settle(self, given: WaypointRef) -> Round:
+        """One round of a waypoint's work on all of its servers, and what it proves. Repeating it finds less to do.
+
+        The proof that the next step waits for is kept.
+        """
+        change, waypoint = self._waypoint(given)
+        found = service(change.after.request.service).judge(change, given, self._answers(waypoint))
+        if found.done:
+            self._inventory.keep_evidence(_evidence(given, found))
+        return found
+
+    @activity.defn
+    def come_back(self, way: Way) -> Changed:
+        """Let the inventory remember what a change left behind that was taken back."""
+        change = way.change
+        plan = service(change.before.request.service).came_back(change.before, change.after, way.reached)
+        if plan == self._inventory.instance(change.instance).plan:
+            return Changed(changed=False)
+        self._inventory.update_plan(change.instance, plan)
+        return Changed(changed=True)
+
+    def _waypoint(self, given: WaypointRef) -> tuple[Change, Waypoint]:
+        change = self._inventory.change(given.instance)
+        for waypoint in _waypoints(Way(change=change, back=given.back, reached=given.reached)):
+            if waypoint.name == given.waypoint:
+                return change, waypoint
+        raise NotFound(f"the change of {given.instance} has no waypoint {given.waypoint!r}")
+
+    def _answers(self, waypoint: Waypoint) -> Mapping[str, Mapping[str, Any]]:
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="errand") as pool:
+            return dict(pool.map(self._run, waypoint.errands))
+
+    def _run(self, errand: Errand) -> tuple[str, Mapping[str, Any]]:
+        with self._devices.server(self._inventory.access(errand.server)) as server:
+            return errand.server, server.run(errand.script, errand.given, timeout_s=errand.timeout_s)
+
+
+def _waypoints(way: Way) -> tuple[Waypoint, ...]:
+    before, after = way.change.before, way.change.after
+    chosen = service(after.request.service)
+    return chosen.way_back(before, after, way.reached) if way.back else chosen.path(before, after)
+
+
+def _view(waypoint: Waypoint) -> WaypointView:
+    return WaypointView(
+        name=waypoint.name,
+        servers=tuple(intent.server for intent in waypoint.intents),
+        rolling=waypoint.rolling,
+        settles=bool(waypoint.errands),
+    )
+
+
+def _evidence(given: WaypointRef, found: Round) -> Evidence:
+    info = activity.info()
+    return Evidence(
+        id=f"{info.workflow_run_id}/waypoint/{info.activity_id}",
+        instance=given.instance,
+        kind=EvidenceKind.DATA,
+        claim=f"{given.waypoint}{' (way back)' if given.back else ''}: {found.words}",
+        holds=True,
+        observed=found.model_dump(mode="json"),
+        workflow_id=info.workflow_id or "",
+        run_id=info.workflow_run_id or "",
+        at=now(),
+    )
