@@ -10,99 +10,33 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from freehold.cables import check
 from freehold.cli.main import app
-from freehold.devices.real import RealDevices
-from freehold.inventory import Inventory
 from freehold.lab import Lab, PowerAction
-from freehold.lab.commands import run
-from freehold.lab.network import panel_end
 from freehold.lab.testing import small_lab, ssh
-from freehold.models.cabling import CableFinding, CablesInput, CablingReport, Verdict
-from freehold.models.hall import Cable
-from freehold.models.network import PortRef
-from freehold.secrets import FileSecrets
+from freehold.models.cabling import Verdict
+from tests.lab.hands import Hands, Verdicts, forget_soon
+from tests.lab.patterns import hub
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
 ON = ["leaf1", "leaf2", "srv-1", "srv-2", "srv-3"]
-Verdicts = dict[str, str]
 
 
 @pytest.fixture(scope="module")
 def hall() -> Iterator[Lab]:
     """Two leaves and three servers, of which two are in the first rack."""
     with small_lab("cab", "198.18.88.0/24", ON) as lab:
-        for leaf in ("leaf1", "leaf2"):  # what earlier tests plugged is forgotten soon
-            code, said = ssh(lab, leaf, "sudo -n ovs-vsctl set bridge br0 other_config:mac-aging-time=15")
-            assert code == 0, said
+        forget_soon(lab, "leaf1", "leaf2")
         yield lab
-
-
-class Hands:
-    """Somebody who plugs, and a colleague who looks."""
-
-    def __init__(self, lab: Lab, folder: Path) -> None:
-        self.lab = lab
-        self.secrets = FileSecrets(folder / "secrets.json", key=None)
-        self.inventory = Inventory(f"sqlite:///{folder}/freehold.db")
-        hall = lab.hall
-        powered = tuple(d.model_copy(update={"powered": d.name in ON}) for d in hall.devices)
-        self.inventory.import_bundle(lab.handover, self.secrets)
-        keys: dict[str, str] = {}
-        self.inventory.import_hall(hall.model_copy(update={"devices": powered}), keys)
-        self.devices = RealDevices(self.secrets)
-
-    def pull(self, *labels: str) -> list[Cable]:
-        return [self.lab.unplug(label=label) for label in labels]
-
-    def put(self, label: str, a: str, b: str) -> None:
-        self.lab.plug(a, b, label)
-
-    def look(self) -> CablingReport:
-        return check(self.inventory, self.devices, CablesInput(site="north"))
-
-    def finds(self, expected: Verdicts) -> list[CableFinding]:
-        """Wait until exactly these are wrong; LLDP takes seconds to see a change."""
-        found: list[CableFinding] = []
-        begin = time.monotonic()
-        while time.monotonic() - begin < 25:
-            found = [f for f in self.look().findings if f.verdict is not Verdict.OK]
-            if {f.cable.label: str(f.verdict) for f in found} == expected:
-                return found
-        raise AssertionError(f"not {expected} but: {' '.join(f.words for f in found)}")
-
-    def cure(self, findings: list[CableFinding]) -> None:
-        """Do what the findings say, and nothing else, with the cables as they are really plugged."""
-        moves = dict.fromkeys(move for f in findings for move in f.moves)
-        in_hand: dict[str, tuple[Cable | None, PortRef | None]] = {}
-        for finding in findings:
-            if finding.verdict is Verdict.UNEXPECTED:
-                self.lab.unplug(finding.cable.a)
-        for move in moves:
-            if move.from_port is None:
-                continue
-            cable = self.lab.unplug(move.from_port)
-            in_hand[move.cable] = (cable, cable.b if cable.a == move.from_port else cable.a)
-        loose: dict[str, list[PortRef]] = {}
-        for move in moves:
-            _, other = in_hand.get(move.cable, (None, None))
-            loose.setdefault(move.cable, [other] if other else []).append(move.to_port)
-        for a, b in loose.values():
-            self.lab.plug(a, b)
-        self.finds({})
 
 
 @pytest.fixture
 def hands(hall: Lab, tmp_path: Path) -> Iterator[Hands]:
     """The hall cabled as planned, also after the test."""
-    made = Hands(hall, tmp_path)
+    made = Hands(hall, tmp_path, ON)
     made.finds({})
     yield made
-    for cable in set(hall.cables()) - set(hall.hall.cables):
-        hall.unplug(label=cable.label)
-    for cable in set(hall.hall.cables) - set(hall.cables()):
-        hall.plug(cable.a, cable.b)
+    made.tidy()
     made.inventory.close()
 
 
@@ -176,7 +110,7 @@ MISTAKES = (
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_is_named_and_cured_by_what_the_finding_says(hands: Hands, mistake: Callable[[Hands], Verdicts]) -> None:
     hands.cure(hands.finds(mistake(hands)))
-    assert {(c.a, c.b) for c in hands.lab.cables()} == {(c.a, c.b) for c in hands.lab.hall.cables}
+    assert hands.as_planned()
 
 
 def test_lldp_off_on_a_server_is_made_up_for_by_the_mac_table(hands: Hands) -> None:
@@ -200,26 +134,12 @@ def test_lldp_off_on_a_server_is_made_up_for_by_the_mac_table(hands: Hands) -> N
 
 def test_two_neighbours_on_one_port(hands: Hands) -> None:
     """A hub between: what one of three ends sends reaches the other two."""
-    lab, panel = hands.lab, hands.lab.names.panel
-    leaf, one, two = (panel_end(lab.hall, *end) for end in (("leaf1", "swp1"), ("srv-1", "eth1"), ("srv-3", "eth1")))
+    one, two = (c for c in hands.lab.hall.cables if c.label in ("N-101", "N-105"))
     hands.pull("N-105")
-    try:
-        run("ip", "-n", panel, "link", "set", two, "up")
-        run("tc", "-n", panel, "qdisc", "add", "dev", two, "clsact")
-        for source, first, second in ((leaf, one, two), (one, leaf, two), (two, leaf, one)):
-            run("tc", "-n", panel, "filter", "del", "dev", source, "ingress")
-            match = ("protocol", "all", "u32", "match", "u32", "0", "0")
-            mirror = ("action", "mirred", "egress", "mirror", "dev", first)
-            redirect = ("action", "mirred", "egress", "redirect", "dev", second)
-            run("tc", "-n", panel, "filter", "add", "dev", source, "ingress", *match, *mirror, *redirect)
+    with hub(hands, one, two):
         findings = hands.finds({"N-101": "duplicate neighbour", "N-105": "duplicate neighbour"})
         assert "leaf1/swp1 sees srv-1/eth1 and srv-3/eth1" in findings[0].words
         assert "plug N-101 straight from leaf1/swp1 to srv-1/eth1" in findings[0].words
-    finally:
-        run("tc", "-n", panel, "qdisc", "del", "dev", two, "clsact", check=False)
-        run("ip", "-n", panel, "link", "set", two, "down")
-        hands.pull("N-101")
-        hands.put("N-101", "leaf1/swp1", "srv-1/eth1")
 
 
 @pytest.mark.usefixtures("own_home")
