@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -55,11 +55,15 @@ class Disk(Model):
     size_gib: int = Field(ge=1)
 
 
+Why = Annotated[str, Field(max_length=300)]
+
+
 class SwitchPort(Model):
     """A switch's port and what it is configured to before any instance exists (default: closed)."""
 
     name: PortName
     initial: PortConfig = PortConfig()
+    out_of_use: Why = Field(default="", description="why no plan may take it, e.g. bent pins; empty: it can be used")
 
 
 class Position(Model):
@@ -88,6 +92,9 @@ class Device(Model):
     position: Position | None = None
     feeds: tuple[Name, ...] = Field(default=(), description="feeds of its power supplies, A before B")
     powered: bool = Field(default=True, description="False: a spare that is mounted but switched off")
+    out_of_use: Why = Field(
+        default="", description="servers: why no plan may take it, e.g. dead; empty: it can be used"
+    )
     management: Management
     dialect: Name | None = Field(default=None, description="switches only: ovs, arista-eos, ...")
     ports: tuple[SwitchPort, ...] = Field(default=(), description="switches only")
@@ -105,6 +112,10 @@ class Device(Model):
         if (self.kind is DeviceKind.HOST) != (self.customer is not None):
             raise ValueError(f"{self.name}: customer is given for hosts, and only there")
         return self
+
+    def why_unused(self, port: str) -> str:
+        """Why nothing may be plugged into this switch port; empty when something may."""
+        return next((p.out_of_use for p in self.ports if p.name == port), "")
 
     def port_names(self) -> tuple[str, ...]:
         return (*(p.name for p in self.ports), *(n.name for n in self.nics))

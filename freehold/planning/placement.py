@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from freehold.models.hall import Device, DeviceKind
 from freehold.models.network import PortMode
-from freehold.models.plan import HoldKind, NetworkPurpose
+from freehold.models.plan import HoldKind, NetworkPurpose, Plan, PlannedServer
 from freehold.planning.snapshot import InventorySnapshot, natural
 from freehold.services.base import ServerNeed
 
@@ -23,7 +23,9 @@ Cell = tuple[str, tuple[str, ...], Kind]
 
 FITS = ""
 HELD = "held by other instances"
+OWN = "in the instance itself"
 SMALL = "too small"
+OUT_OF_USE = "out of use"
 STORED = "in the storeroom"
 UNCABLED = "mounted but not cabled for it"
 UNREACHED = "on switches that no trunk joins with the others"
@@ -33,6 +35,8 @@ def verdict(need: ServerNeed, server: Device, snapshot: InventorySnapshot, insta
     """`FITS`, or why this server cannot be used for this need."""
     if snapshot.holder(HoldKind.SERVER, server.name) not in (None, instance):
         return HELD
+    if server.out_of_use:
+        return OUT_OF_USE
     disks = sum(disk.size_gib >= need.disk_gib for disk in server.disks)
     if disks < need.disks or server.memory_gib < need.memory_gib or server.cores < need.cores:
         return SMALL
@@ -49,6 +53,8 @@ def _nic_verdict(server: Device, purpose: NetworkPurpose, snapshot: InventorySna
         return UNCABLED
     if snapshot.device[end[0]].site != server.site:
         return UNREACHED
+    if snapshot.device[end[0]].why_unused(end[1]):
+        return OUT_OF_USE
     return FITS if snapshot.holder(HoldKind.PORT, "/".join(end)) in (None, instance) else HELD
 
 
@@ -61,10 +67,19 @@ class Field:
     servers: dict[str, Device]
 
     @classmethod
-    def of(cls, needs: tuple[ServerNeed, ...], snapshot: InventorySnapshot, site: str, instance: str) -> Field:
+    def of(
+        cls,
+        needs: tuple[ServerNeed, ...],
+        snapshot: InventorySnapshot,
+        site: str,
+        instance: str,
+        own: Collection[str] = (),
+    ) -> Field:
+        """`own` servers work for the instance already: they are not there to be chosen."""
         servers = {d.name: d for d in snapshot.devices if d.site == site and d.kind is DeviceKind.SERVER}
         verdicts = {
-            name: tuple(verdict(need, server, snapshot, instance) for need in needs) for name, server in servers.items()
+            name: tuple(OWN if name in own else verdict(need, server, snapshot, instance) for need in needs)
+            for name, server in servers.items()
         }
         return cls(needs, verdicts, servers)
 
@@ -96,8 +111,12 @@ class Field:
         there = sum(any(row[i] == FITS for i in group) for row in self.verdicts.values())
         return sum(self.needs[i].count for i in group) - there
 
-    def choose(self) -> list[tuple[Device, ...]] | None:
+    def choose(
+        self, alike: Sequence[Sequence[Device]] = (), others: Sequence[Sequence[Device]] = ()
+    ) -> list[tuple[Device, ...]] | None:
         """Servers for every need, or None when there are not enough.
+
+        Each need may have servers that are `alike`, and the instance as a whole some `others`.
 
         Each need in turn takes the server that shares least with those it has (rack, then power feed),
         then with the instance's others, that is powered, and that is no bigger than it must be; but never
@@ -109,10 +128,12 @@ class Field:
             return None
         chosen: list[tuple[Device, ...]] = []
         taken: set[str] = set()
-        racks: Counter[str] = Counter()
+        racks = Counter(_rack(server) for servers in others for server in servers)
         for index, need in enumerate(self.needs):
             cells = self._cells(index, taken)
             spread = _Spread(racks)
+            for server in alike[index] if alike else ():
+                spread.share_with(server)
             for _ in range(need.count):
                 left[index] -= 1
                 safe = {kind: not _shortage(kinds - Counter([kind]), left) for kind in kinds}
@@ -121,6 +142,17 @@ class Field:
             taken |= {server.name for server in spread.servers}
             chosen.append(tuple(spread.servers))
         return chosen
+
+    def another(self, used: Collection[str], alike: Iterable[Device], others: Iterable[Device]) -> Device | None:
+        """One more server for the first need, none of the `used`, that shares least with those `alike` it."""
+        spread = _Spread(Counter(_rack(server) for server in others))
+        for server in alike:
+            spread.share_with(server)
+        cells = self._cells(0, set(used))
+        if not cells:
+            return None
+        spread.take_best(cells)
+        return spread.servers[-1]
 
     def _cells(self, index: int, taken: set[str]) -> dict[Cell, list[Device]]:
         """The servers that fit a need, by rack, power feeds and kind; in each cell the smallest is last."""
@@ -148,15 +180,64 @@ class _Spread:
 
     def take_best(self, cells: dict[Cell, list[Device]]) -> None:
         """Move the server that shares least out of its cell. In a cell all share the same: the last stands for it."""
-        rack, feeds, _ = best = min(cells, key=lambda cell: (*self._shared(cell), _fit(cells[cell][-1])))
-        self.servers.append(cells[best].pop())
-        self._racks[rack] += 1
-        self._racks_of_all[rack] += 1
-        self._feeds.update(feeds)
+        best = min(cells, key=lambda cell: (*self._shared(cell), _fit(cells[cell][-1])))
+        server = cells[best].pop()
+        self.servers.append(server)
+        self.share_with(server)
+        self._racks_of_all[_rack(server)] += 1
+
+    def share_with(self, server: Device) -> None:
+        """Count what this server uses as used by the need."""
+        self._racks[_rack(server)] += 1
+        self._feeds.update(server.feeds)
 
     def _shared(self, cell: Cell) -> tuple[int, int, int]:
         rack, feeds, _ = cell
         return self._racks[rack], max((self._feeds[f] for f in feeds), default=0), self._racks_of_all[rack]
+
+
+def staying(
+    before: Plan | None, needs: tuple[ServerNeed, ...], snapshot: InventorySnapshot
+) -> tuple[tuple[PlannedServer, ...], ...]:
+    """For each need the servers of the plan before that go on doing what it asks for.
+
+    When there are more than it takes, those stay that spread best.
+    """
+    left = {s.server: s for s in before.servers} if before else {}
+    racks: Counter[str] = Counter()
+    found = []
+    for need in needs:
+        able = [snapshot.device[s.server] for s in left.values() if _still_fits(need, s, snapshot.device[s.server])]
+        while len(able) > need.count:
+            able.remove(_who_shares_most(able, racks))
+        racks.update(map(_rack, able))
+        kept = [left.pop(d.name).model_copy(update={"powered": d.powered}) for d in able]
+        found.append(tuple(kept))
+    return tuple(found)
+
+
+def _who_shares_most(servers: Sequence[Device], racks_of_others: Counter[str]) -> Device:
+    racks = Counter(map(_rack, servers))
+    feeds = Counter(feed for server in servers for feed in server.feeds)
+
+    def shared(server: Device) -> tuple[object, ...]:
+        rack = _rack(server)
+        return racks[rack], max((feeds[f] for f in server.feeds), default=0), racks_of_others[rack], _fit(server)
+
+    return max(servers, key=shared)
+
+
+def _still_fits(need: ServerNeed, planned: PlannedServer, server: Device) -> bool:
+    sizes = {disk.name: disk.size_gib for disk in server.disks}
+    return (
+        planned.roles == need.roles
+        and {nic.network for nic in planned.nics} == set(need.networks)
+        and not server.out_of_use
+        and server.position is not None
+        and server.memory_gib >= need.memory_gib
+        and server.cores >= need.cores
+        and sum(sizes.get(disk, 0) >= need.disk_gib for disk in planned.disks) >= need.disks
+    )
 
 
 def _shortage(kinds: Counter[Kind], counts: Sequence[int]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from freehold.errors import CannotPlace
 from freehold.models.request import InstanceRequest
-from freehold.planning.placement import FITS, HELD, SMALL, STORED, UNCABLED, UNREACHED, Field
+from freehold.planning.placement import FITS, HELD, OUT_OF_USE, OWN, SMALL, STORED, UNCABLED, UNREACHED, Field
 from freehold.planning.snapshot import InventorySnapshot
 from freehold.services.base import ServerNeed
 
@@ -24,7 +24,9 @@ def _described(need: ServerNeed) -> str:
     return f"{_servers(need.count)} for {' + '.join(need.roles)} ({', '.join(parts)})"
 
 
-def too_few_servers(request: InstanceRequest, field: Field, snapshot: InventorySnapshot) -> CannotPlace:
+def too_few_servers(
+    request: InstanceRequest, field: Field, snapshot: InventorySnapshot, staying: int = 0
+) -> CannotPlace:
     """The refusal for a field in which the needs cannot be met."""
     group = field.shortage()
     fit = [name for name, row in field.verdicts.items() if any(row[i] == FITS for i in group)]
@@ -33,14 +35,15 @@ def too_few_servers(request: InstanceRequest, field: Field, snapshot: InventoryS
     for row in field.verdicts.values():
         reasons = {row[i] for i in group}
         if FITS not in reasons:
-            why[min(reasons, key=[STORED, UNCABLED, UNREACHED, HELD, SMALL].index)] += 1
+            why[min(reasons, key=[STORED, UNCABLED, UNREACHED, OUT_OF_USE, HELD, OWN, SMALL].index)] += 1
     racks = sorted({p.rack for name in fit if (p := field.servers[name].position)})
     where = f", in rack{'s' if len(racks) > 1 else ''} {', '.join(racks)}" if racks else ""
     rest = ", ".join(f"{n} {_be(n)} {reason}" for reason, n in sorted(why.items()))
     needs = " and ".join(_described(field.needs[i]) for i in group)
+    besides = f", besides the {_servers(staying)} that stay{'s' if staying == 1 else ''}," if staying else ""
     return CannotPlace(
-        f"{request.instance} needs {needs}; site {request.site} has {len(fit)} free that fit{where}, {missing} too few"
-        f"{f' ({rest})' if rest else ''}. {_advice(request, field, snapshot, missing, why)}"
+        f"{request.instance} needs{besides} {needs}; site {request.site} has {len(fit)} free that fit{where}, "
+        f"{missing} too few{f' ({rest})' if rest else ''}. {_advice(request, field, snapshot, missing, why)}"
     )
 
 

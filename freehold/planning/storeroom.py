@@ -45,6 +45,7 @@ def installable(snapshot: InventorySnapshot, site: str, instance: str) -> tuple[
                 for d in snapshot.devices
                 if d.site == site
                 and d.kind is DeviceKind.SERVER
+                and not d.out_of_use
                 and snapshot.holder(HoldKind.SERVER, d.name) in (None, instance)
                 and (d.position is None or any((d.name, n.name) not in snapshot.cable_at for n in d.nics))
             ),
@@ -53,9 +54,20 @@ def installable(snapshot: InventorySnapshot, site: str, instance: str) -> tuple[
     )
 
 
-def furnished(snapshot: InventorySnapshot, site: str, instance: str, names: Collection[str]) -> InventorySnapshot:
-    """The hall as it would be with these servers mounted and cabled; one without room stays where it is."""
-    room = _Room(snapshot, site, instance)
+def furnished(
+    snapshot: InventorySnapshot,
+    site: str,
+    instance: str,
+    names: Collection[str],
+    among: Collection[str] | None = None,
+    beside: Collection[str] = (),
+) -> InventorySnapshot:
+    """The hall as it would be with these servers mounted and cabled; one without room stays where it is.
+
+    Cables lead to the switches `among` these, or to any of the site. Racks that have servers `beside` which these
+    are to work come last.
+    """
+    room = _Room(snapshot, site, instance, among, beside)
     done = {name: made for name in sorted(names, key=natural) if (made := room.take(snapshot.device[name]))}
     devices = tuple(done[d.name][0] if d.name in done else d for d in snapshot.devices)
     cables = (*snapshot.cables, *(cable for _, made in done.values() for cable in made))
@@ -65,7 +77,14 @@ def furnished(snapshot: InventorySnapshot, site: str, instance: str, names: Coll
 class _Room:
     """Free rack units and switch ports of a site, as they are taken."""
 
-    def __init__(self, snapshot: InventorySnapshot, site: str, instance: str) -> None:
+    def __init__(
+        self,
+        snapshot: InventorySnapshot,
+        site: str,
+        instance: str,
+        among: Collection[str] | None,
+        beside: Collection[str],
+    ) -> None:
         self._snapshot, self._site, self._instance = snapshot, site, instance
         self._racks = sorted((r for r in snapshot.racks if r.site == site), key=lambda r: natural(r.name))
         self._number = {rack.name: n for n, rack in enumerate(self._racks)}
@@ -76,10 +95,11 @@ class _Room:
             if device.site == site and device.position:
                 first = device.position.unit
                 self._filled[device.position.rack].update(range(first, first + device.position.height))
+                self._taken[device.position.rack] += device.name in beside
         self._ports = [
             (d, sorted(self._free_ports(d), key=natural))
             for d in snapshot.devices
-            if d.kind is DeviceKind.SWITCH and d.site == site and d.position
+            if d.kind is DeviceKind.SWITCH and d.site == site and d.position and (among is None or d.name in among)
         ]
 
     def _free_ports(self, switch: Device) -> Iterator[str]:
@@ -87,6 +107,7 @@ class _Room:
             label = f"{switch.name}.{port.name}"
             if (
                 port.initial.mode is PortMode.CLOSED
+                and not port.out_of_use
                 and (switch.name, port.name) not in self._snapshot.cable_at
                 and label not in self._labels
                 and self._free(HoldKind.PORT, f"{switch.name}/{port.name}")

@@ -178,11 +178,19 @@ def check_plan(plan: Plan, needs: tuple[ServerNeed, ...], before: InventorySnaps
     ports = [(p.switch, p.change.port) for p in plan.ports]
     spare = {str(c.a) for c in plan.cables}
     assert {f"{s}/{p}" for s, p in ports} | spare == {k for kind, k in holds if kind is HoldKind.PORT}
-    addresses = [n.address for s in plan.servers for n in s.nics if n.address]
-    assert len(addresses) == len(set(addresses))
-    back = plan.network(BACK)
-    assert all(back is not None and a.ip in back.prefix for a in addresses)
+    check_addresses(plan, before)
     check_paths(plan, before)
+
+
+def check_addresses(plan: Plan, before: InventorySnapshot) -> None:
+    """Every NIC has an address in its network, and no host, server or endpoint has the same."""
+    taken = {d.address.ip for d in before.devices if d.address} | {plan.endpoint.address.ip}
+    held = {h.key for h in plan.holds if h.kind is HoldKind.ADDRESS}
+    for nic in (n for s in plan.servers for n in s.nics):
+        network = plan.network(nic.network)
+        assert nic.address and network and nic.address.network == network.prefix
+        assert nic.address.ip not in taken and f"north/{nic.address.ip}" in held
+        taken.add(nic.address.ip)
 
 
 def check_paths(plan: Plan, now: InventorySnapshot) -> None:

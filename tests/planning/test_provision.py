@@ -32,7 +32,7 @@ def test_a_compact_instance_is_planned_whole() -> None:
         ("eth1", FRONT, "leaf1", "swp2"),
         ("eth2", BACK, "leaf1", "swp3"),
     ]
-    assert [str(n.address) for n in server.nics] == ["None", "10.64.0.1/26"]
+    assert [str(n.address) for n in server.nics] == ["10.2.0.29/24", "10.64.0.1/26"]
     assert {n.purpose: (n.vlan, str(n.prefix)) for n in plan.networks} == {
         FRONT: (12, "10.2.0.0/24"),
         BACK: (100, "10.64.0.0/26"),
@@ -54,6 +54,7 @@ def test_a_compact_instance_is_planned_whole() -> None:
         (HoldKind.VLAN, "north/100"),
         (HoldKind.PREFIX, "north/10.64.0.0/26"),
         (HoldKind.ADDRESS, "north/10.64.0.1"),
+        (HoldKind.ADDRESS, "north/10.2.0.29"),
         (HoldKind.ADDRESS, "north/10.2.0.10"),
         (HoldKind.ENDPOINT_NAME, "acme-1.globex.freehold.internal"),
     }
@@ -229,7 +230,8 @@ def test_servers_beyond_all_trunks_do_not_count() -> None:
     [
         ({"vlans": (100, 100)}, r"needs 1 VLAN .* none free between 100 and 100"),
         ({"back_prefixes": "10.64.0.0/26"}, r"needs 1 back network .* none free in 10\.64\.0\.0/26"),
-        ({"endpoints": 1}, r"needs 1 endpoint address; acme has none free .* between 10\.1\.0\.10 and 10\.1\.0\.10"),
+        ({"endpoints": 2}, r"needs 1 endpoint address; acme has none free .* between 10\.1\.0\.10 and 10\.1\.0\.11"),
+        ({"endpoints": 3}, r"needs 1 address for its servers, besides its endpoint's, .* has 0 free between 10\.1\.0"),
     ],
 )
 def test_what_runs_out_is_named(change: dict[str, object], said: str) -> None:
