@@ -1,73 +1,56 @@
-"""Reading back who sent what: the identity in a run's history, which a payload cannot forge."""
+"""Reading back who sent what: the identity in a run's history, which a payload cannot forge, and people's roles."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from temporalio import activity
-from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
-from freehold.models.identity import Identities, IdentityQuery, Sender
-from freehold.web.accounts import Accounts, Act
+from freehold.models.identity import Identities, IdentityQuery, signal_ref, update_ref
+from freehold.models.people import key_of
+from freehold.policy import Policies
+from freehold.web.accounts import Accounts
 
-ABOUT_APPROVAL = frozenset({"approve", "withdraw", "reject"})
-SENDERS_KEPT = 100
+LONGEST_NAME = 200
 
 
 class IdentityActivities:
-    """Holds the connection and the accounts."""
+    """Holds the connection, the accounts and the rules."""
 
-    def __init__(self, client: Client, accounts: Accounts) -> None:
-        self._client, self._accounts = client, accounts
+    def __init__(self, client: Client, accounts: Accounts, policies: Policies) -> None:
+        self._client, self._accounts, self._policies = client, accounts, policies
 
     @activity.defn
     async def identify(self, given: IdentityQuery) -> Identities:
-        """Who approves this plan under their own name. Reads only.
+        """Who sent these messages, and in which roles people are. Reads only."""
+        policy = self._policies.book().policy(given.procedure, given.service, given.tier)
+        accounts = {key_of(name): self._accounts.get(name) for name in given.names}
+        started_by, senders = await self._senders(given)
+        return Identities(
+            rule=policy.identity,
+            unknown_names=policy.unknown_names,
+            started_by=started_by,
+            senders={ref: senders[ref] for ref in given.refs if ref in senders},
+            roles={name: account.roles for name, account in accounts.items() if account},
+        )
 
-        The name must be the event's identity, of an account that may decide, and the message must name the plan.
-        """
-        started_by = ""
-        last_word: dict[str, bool] = {}
-        senders: dict[tuple[str, str], Sender] = {}
+    async def _senders(self, given: IdentityQuery) -> tuple[str, dict[str, str]]:
+        """Who started the run, and who sent each message: signals by their number, updates by their id."""
+        started_by, signals = "", 0
+        senders: dict[str, str] = {}
         handle = self._client.get_workflow_handle(given.workflow_id, run_id=given.run_id)
         async for event in handle.fetch_history_events():
+            found = getattr(event, str(event.WhichOneof("attributes")))
             if event.HasField("workflow_execution_started_event_attributes"):
-                started_by = event.workflow_execution_started_event_attributes.identity
-            found = _message(event)
-            if found is None or found[0] not in ABOUT_APPROVAL:
-                continue
-            name, identity, payload = found
-            said = await self._decoded(payload)
-            sender = Sender(message=name, claimed=str(said.get("operator", ""))[:64], identity=identity[:200])
-            senders[name, sender.claimed.strip().casefold()] = sender
-            if sender.honest:
-                yes = name == "approve" and said.get("plan_hash") == given.plan_hash
-                last_word[sender.identity.strip().casefold()] = yes
-        approvers = tuple(who for who, yes in last_word.items() if yes and self._may_decide(who))
-        return Identities(started_by=started_by, approvers=approvers, senders=tuple(senders.values())[-SENDERS_KEPT:])
-
-    def _may_decide(self, name: str) -> bool:
-        account = self._accounts.get(name)
-        return account is not None and account.may(Act.DECIDE)
-
-    async def _decoded(self, payload: Payload | None) -> dict[str, Any]:
-        """What was said; an empty dict when it is no JSON object."""
-        if payload is None:
-            return {}
-        try:
-            (said,) = await self._client.data_converter.decode([payload])
-        except Exception:  # whatever a stranger sent
-            return {}
-        return said if isinstance(said, dict) else {}
+                started_by = found.identity[:LONGEST_NAME]
+            elif event.HasField("workflow_execution_signaled_event_attributes"):
+                signals += 1
+                senders[signal_ref(signals)] = found.identity[:LONGEST_NAME]
+            elif event.HasField("workflow_execution_update_accepted_event_attributes"):
+                senders[update_ref(_update_id(found))] = found.accepted_request.meta.identity[:LONGEST_NAME]
+        return started_by, senders
 
 
-def _message(event: Any) -> tuple[str, str, Payload | None] | None:
-    """Name, identity and first argument of a signal or an accepted update."""
-    if event.HasField("workflow_execution_signaled_event_attributes"):
-        signal = event.workflow_execution_signaled_event_attributes
-        return signal.signal_name, signal.identity, next(iter(signal.input.payloads), None)
-    if event.HasField("workflow_execution_update_accepted_event_attributes"):
-        update = event.workflow_execution_update_accepted_event_attributes.accepted_request
-        return update.input.name, update.meta.identity, next(iter(update.input.args.payloads), None)
-    return None
+def _update_id(accepted: Any) -> str:
+    return str(accepted.accepted_request.meta.update_id or accepted.protocol_instance_id)

@@ -10,20 +10,19 @@ from freehold.errors import Conflict, NotFound
 from freehold.inventory import Inventory
 from freehold.models.instance import Evidence, Instance, InstanceState
 from freehold.models.plan import Plan
-from freehold.models.policy import ApprovalPolicy
+from freehold.models.policy import Procedure
 from freehold.models.request import DecommissionRequest, InstanceRequest
 from freehold.models.work import Changed, LeaseInput, PlanRef, PlanResult, StateInput
 from freehold.planning.provision import plan_instance
+from freehold.policy import Policies
 from freehold.services import service
 
 
 class InventoryActivities:
-    """Holds the inventory. Everything here is one transaction and finds its own work done when repeated."""
+    """Holds the inventory and the rules. Everything is one transaction and finds its own work done when repeated."""
 
-    def __init__(self, inventory: Inventory, approval: ApprovalPolicy, waive_installed: bool = False) -> None:
-        self._inventory = inventory
-        self._approval = approval
-        self._waive_installed = waive_installed
+    def __init__(self, inventory: Inventory, policies: Policies) -> None:
+        self._inventory, self._policies = inventory, policies
 
     @activity.defn
     def take_lease(self, given: LeaseInput) -> None:
@@ -51,7 +50,7 @@ class InventoryActivities:
         return PlanResult(
             plan=plan,
             stages=tuple(stage.name for stage in chosen.stages(plan)),
-            approval=self._policy(plan),
+            approval=self._policies.of(Procedure.PROVISION, plan),
         )
 
     @activity.defn
@@ -71,7 +70,8 @@ class InventoryActivities:
         plan = instance.plan.model_copy(update={"procedure": "decommission", "diffs": ()})
         disks = ", ".join(f"{s.server} {d}" for s in plan.servers for d in s.disks)
         why = f"this destroys all data of {instance.name} for ever, on {disks}"
-        return PlanResult(plan=plan, approval=self._approval.model_copy(update={"why": why}))
+        approval = self._policies.of(Procedure.DECOMMISSION, plan)
+        return PlanResult(plan=plan, approval=approval.model_copy(update={"why": why}))
 
     @activity.defn
     def keep_plan(self, plan: Plan) -> None:
@@ -123,9 +123,3 @@ class InventoryActivities:
             return self._inventory.instance(name)
         except NotFound:
             return None
-
-    def _policy(self, plan: Plan) -> ApprovalPolicy:
-        if self._waive_installed and all(server.powered for server in plan.servers):
-            why = "waived by policy: all hardware is installed"
-            return self._approval.model_copy(update={"required": False, "why": why})
-        return self._approval

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import smtplib
-from dataclasses import dataclass
 from email.message import EmailMessage
 
 import httpx
 import structlog
 from temporalio import activity
 
-from freehold.errors import NoticeNotSent
+from freehold.errors import FreeholdError, NoticeNotSent
 from freehold.models.notice import Notice
+from freehold.models.policy import Receiver
 from freehold.models.work import Changed
+from freehold.policy import Policies
 from freehold.settings import Settings
 from freehold.stack.client import workflow_url
 from freehold.templates import render
@@ -22,31 +23,11 @@ TIMEOUT_S = 15
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class Receivers:
-    """Where notices go; empty strings and tuples are nowhere."""
-
-    webhook: str = ""
-    mail: tuple[str, ...] = ()
-
-    @property
-    def any(self) -> bool:
-        return bool(self.webhook or self.mail)
-
-
-def receivers(settings: Settings) -> tuple[Receivers, Receivers]:
-    """Those who decide, and those who are told when nobody does."""
-    return (
-        Receivers(settings.notice_webhook, _addresses(settings.notice_mail)),
-        Receivers(settings.escalation_webhook, _addresses(settings.escalation_mail)),
-    )
-
-
 class NoticeActivities:
-    """Holds the settings, which name the receivers and the mail server."""
+    """Holds the rules, which know the receivers, and the way to the mail server."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, policies: Policies) -> None:
+        self._settings, self._policies = settings, policies
 
     @activity.defn
     def tell(self, notice: Notice) -> Changed:
@@ -54,21 +35,20 @@ class NoticeActivities:
 
         Every receiver is tried before a failure is raised: one that is down must not silence the others.
         """
-        deciding, above = receivers(self._settings)
         told, failed = [], []
-        for receiver in (deciding, above) if notice.escalate else (deciding,):
+        for name in notice.to:
             for where, send in (("webhook", self._post), ("mail", self._mail)):
                 try:
-                    if send(receiver, notice):
-                        told.append(where)
-                except (httpx.HTTPError, httpx.InvalidURL, smtplib.SMTPException, OSError) as error:
-                    failed.append(f"{where}: {type(error).__name__}")
-                    log.warning("notice not sent", notice=notice.id, where=where, error=str(error))
+                    if send(self._policies.receiver(name), notice):
+                        told.append(f"{name} by {where}")
+                except (FreeholdError, httpx.HTTPError, httpx.InvalidURL, smtplib.SMTPException, OSError) as error:
+                    failed.append(f"{name} by {where} ({type(error).__name__})")
+                    log.warning("notice not sent", notice=notice.id, to=name, by=where, error=str(error))
         if failed:
             raise NoticeNotSent(f"notice {notice.kind} of {notice.workflow_id} did not reach {', '.join(failed)}")
-        return Changed(changed=bool(told), diff=f"told by {', '.join(told)}" if told else "nobody is to be told")
+        return Changed(changed=bool(told), diff=f"told {', '.join(told)}" if told else "nobody is to be told")
 
-    def _post(self, receiver: Receivers, notice: Notice) -> bool:
+    def _post(self, receiver: Receiver, notice: Notice) -> bool:
         if not receiver.webhook:
             return False
         body = notice.model_dump(mode="json") | {"subject": notice.subject, "page": self._page(notice)}
@@ -76,7 +56,7 @@ class NoticeActivities:
         httpx.post(receiver.webhook, json=body, headers=headers, timeout=TIMEOUT_S).raise_for_status()
         return True
 
-    def _mail(self, receiver: Receivers, notice: Notice) -> bool:
+    def _mail(self, receiver: Receiver, notice: Notice) -> bool:
         if not receiver.mail:
             return False
         mail = EmailMessage()
@@ -90,7 +70,3 @@ class NoticeActivities:
 
     def _page(self, notice: Notice) -> str:
         return workflow_url(self._settings, notice.workflow_id) or ""
-
-
-def _addresses(given: str) -> tuple[str, ...]:
-    return tuple(address.strip() for address in given.split(",") if address.strip())

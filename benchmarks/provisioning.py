@@ -80,7 +80,7 @@ class Counts(Interceptor):
 async def provision(client: Client, home: Path, instances: int) -> tuple[Row, Counter[str]]:
     counts = Counts()
     worker = {"interceptors": [Around(), counts]}
-    async with running_rig(client, home, hall(instances), worker=worker, approval_waive_installed=True) as rig:
+    async with running_rig(client, home, hall(instances), worker=worker, approval={"waive_installed": True}) as rig:
         names = [(f"instance-{n}", f"customer-{n % CUSTOMERS}") for n in range(instances)]
         began, cpu = time.perf_counter(), time.process_time()
         handles = await asyncio.gather(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, FilePath, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,7 +23,6 @@ from pydantic_settings import (
 from freehold.errors import BadInput
 from freehold.models.base import Choice
 from freehold.models.names import Person
-from freehold.models.policy import ApprovalIdentity
 
 Port = Annotated[int, Field(ge=1, le=65535, description="a TCP port on the loopback address")]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
@@ -107,20 +106,10 @@ class Settings(BaseSettings):
         default=None, description="where phones reach the technicians' page: a TLS proxy of yours in front of web_port"
     )
 
-    approval_quorum: int = Field(default=1, ge=1, description="how many people must approve a plan")
-    approval_hours: float = Field(default=72, gt=0, description="hours until a request for approval lapses")
-    approval_waive_installed: bool = Field(
-        default=False, description="plans that only use installed, powered hardware need no approval"
+    policies: FilePath | None = Field(
+        default=None, description="rules of approvals; else policies.yaml in the home, else those that come with it"
     )
 
-    approval_identity: ApprovalIdentity = Field(
-        default=ApprovalIdentity.CLAIM,
-        description="login: an approval counts only under the sender's own name, found in the history, who may approve",
-    )
-    notice_webhook: str = Field(default="", description="URL that gets requests for approval and reminders as JSON")
-    notice_mail: str = Field(default="", description="addresses that get them by e-mail, separated by commas")
-    escalation_webhook: str = Field(default="", description="URL that is told when a request is about to lapse")
-    escalation_mail: str = Field(default="", description="addresses that are told then, separated by commas")
     mail_server: str = Field(default="localhost:25", description="an SMTP server that takes our mail: host:port")
     mail_from: str = "freehold@localhost"
 
@@ -175,6 +164,11 @@ class Settings(BaseSettings):
     def accounts_file(self) -> Path:
         """Who may log in, in which roles; written by `freehold account`."""
         return self.home / "accounts.yaml"
+
+    @property
+    def policies_file(self) -> Path:
+        """Who must agree to what; where there is none, the rules that come with Freehold hold."""
+        return self.policies or self.home / "policies.yaml"
 
     @property
     def prometheus_url(self) -> str:

@@ -17,13 +17,13 @@ from activities.identities import IdentityActivities
 from activities.installation import InstallationActivities
 from activities.inventory import InventoryActivities
 from activities.metrics import MetricsActivities
-from activities.notices import NoticeActivities, receivers
+from activities.notices import NoticeActivities
 from activities.servers import ServerActivities
 from activities.service import ServiceActivities
 from activities.switches import SwitchActivities
 from freehold.devices.base import Devices, Secrets
 from freehold.inventory import Inventory
-from freehold.models.policy import ApprovalPolicy, usual_reminders
+from freehold.policy import Policies
 from freehold.services import load_all
 from freehold.settings import Settings
 from freehold.web.accounts import Accounts
@@ -55,35 +55,22 @@ class Parts:
     server_answers_s: float | None = None
 
 
-def approval_policy(settings: Settings) -> ApprovalPolicy:
-    """What the settings say of approvals; nobody is told when no receiver is named."""
-    within_s = max(round(settings.approval_hours * 3600), 1)
-    told = any(receiver.any for receiver in receivers(settings))
-    return ApprovalPolicy(
-        quorum=settings.approval_quorum,
-        identity=settings.approval_identity,
-        within_s=within_s,
-        tell=told,
-        reminders=usual_reminders(within_s) if told else (),
-    )
-
-
 def activities(parts: Parts, client: Client) -> list[Callable[..., Any]]:
     """Every activity, as bound methods of the objects that hold what they need."""
     settings, inventory, devices = parts.settings, parts.inventory, parts.devices
-    approval = approval_policy(settings)
+    policies = Policies(settings.policies_file)
     settle = {} if parts.cable_settle_s is None else {"settle_s": parts.cable_settle_s}
     answers = {} if parts.server_answers_s is None else {"answers_s": parts.server_answers_s}
     holders = (
-        InventoryActivities(inventory, approval, settings.approval_waive_installed),
+        InventoryActivities(inventory, policies),
         SwitchActivities(devices, inventory, client, settings.task_queue),
         ServerActivities(devices, inventory),
         CablingActivities(devices, inventory, **settle),
         InstallationActivities(devices, inventory, **answers),
         ServiceActivities(devices, inventory, parts.secrets),
         MetricsActivities(inventory, settings),
-        NoticeActivities(settings),
-        IdentityActivities(client, Accounts(settings.accounts_file)),
+        NoticeActivities(settings, policies),
+        IdentityActivities(client, Accounts(settings.accounts_file), policies),
     )
     return [
         method

@@ -99,6 +99,7 @@ class Decisions:
     async def approval(self, plan: Plan, policy: ApprovalPolicy) -> None:
         """Wait until enough people agree to this plan. Raises Undone when they refuse or time runs out."""
         self._policy = policy
+        self.approvals.clear()  # an approval is of one plan
         try:
             said = await self._decided(plan, policy)
         finally:

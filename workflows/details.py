@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from freehold.models.checklist import Checklist, Item
+from freehold.models.people import same_person
 from freehold.models.plan import DeviceDiff, Plan, PlannedPort
 from freehold.models.procedure import MessageRecord, ProcedureView, StepState, StepView, Waiting
 from workflows.people import PLACEHOLDER
@@ -171,8 +172,8 @@ def _messages(view: ProcedureView) -> str:
 
 
 def _sender(message: MessageRecord) -> str:
-    honest = message.identity.casefold() in ("", message.operator.casefold())
-    return message.operator if honest else f"{message.operator} (really **{message.identity}**)"
+    honest = not message.identity or same_person(message.identity, message.operator)
+    return message.operator if honest else f"{message.operator} (sent by **{message.identity}**)"
 
 
 def _cut(text: str, length: int) -> str:

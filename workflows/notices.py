@@ -15,19 +15,19 @@ with workflow.unsafe.imports_passed_through():
     from workflows import policies
     from workflows.calls import call
 
-MakeNotice = Callable[[NoticeKind, bool], Notice]
+MakeNotice = Callable[[NoticeKind, tuple[str, ...]], Notice]
 
 
 async def tell_while_waiting(policy: ApprovalPolicy, until: datetime, make: MakeNotice) -> None:
     """The request, then each reminder at its time. Cancel it when there is a decision."""
     if policy.tell:
-        await tell(make(NoticeKind.ASKED, False))
+        await tell(make(NoticeKind.ASKED, policy.tell))
     for reminder in policy.reminders:
         wait = until - timedelta(seconds=reminder.before_s) - workflow.now()
         if wait > timedelta(0):
             await workflow.sleep(wait, summary="the next reminder")
-        kind = NoticeKind.LAST_CALL if reminder.escalate else NoticeKind.REMINDER
-        await tell(make(kind, reminder.escalate))
+        last = reminder is policy.reminders[-1]
+        await tell(make(NoticeKind.LAST_CALL if last else NoticeKind.REMINDER, reminder.tell))
 
 
 async def tell(notice: Notice) -> None:

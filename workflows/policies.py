@@ -60,3 +60,9 @@ HANDS_WITHIN = timedelta(days=30)
 
 CHECKS_PER_RUN = 200
 """Rounds of looking at people's work before a run's history is cut."""
+
+LARGEST_MESSAGE = 32 * 1024
+"""Bytes of a message from a person."""
+
+REFUSALS_KEPT = 500
+"""Refused updates that a run's history keeps; a server takes 2,000 updates of one run, and the good ones need room."""

@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.installation import Reissue
     from freehold.models.instance import Evidence, EvidenceKind
     from freehold.models.plan import Plan
+    from freehold.models.procedure import MessageRecord
     from freehold.models.request import Approve
     from freehold.models.work import LeaseInput
 
@@ -21,12 +22,15 @@ def lease(instance: str) -> LeaseInput:
     return LeaseInput(instance=instance, procedure=info.workflow_type, workflow_id=info.workflow_id, run_id=info.run_id)
 
 
-def approval_evidence(plan: Plan, approvals: Sequence[Approve]) -> Evidence:
-    who = ", ".join(a.operator for a in approvals)
-    observed: dict[str, object] = {"plan_hash": plan.hash, "approvals": [a.model_dump(mode="json") for a in approvals]}
-    return _evidence(
-        "approval", plan.instance, EvidenceKind.APPROVAL, f"plan {plan.hash} was approved by {who}", observed
-    )
+def approval_evidence(plan: Plan, approvals: Sequence[Approve], messages: Sequence[MessageRecord] = ()) -> Evidence:
+    """Who approved, and everything that was said until then: who sent it, and what came of it."""
+    claim = f"plan {plan.hash} was approved by {', '.join(a.operator for a in approvals)}"
+    observed: dict[str, object] = {
+        "plan_hash": plan.hash,
+        "approvals": [a.model_dump(mode="json") for a in approvals],
+        "messages": [m.model_dump(mode="json") for m in messages],
+    }
+    return _evidence(f"approval/{plan.hash}", plan.instance, EvidenceKind.APPROVAL, claim, observed)
 
 
 def undo_evidence(plan: Plan) -> Evidence:

@@ -11,8 +11,9 @@ import typer
 from freehold.cli import console
 from freehold.cli.console import JsonOption
 from freehold.errors import BadInput, NotFound
+from freehold.models.people import Role
 from freehold.secrets import FileSecrets
-from freehold.web.accounts import Accounts, Role
+from freehold.web.accounts import Accounts
 from freehold.web.sessions import LINK, Sessions
 
 app = typer.Typer(no_args_is_help=True, help="Who may log in, in which roles.")

@@ -21,7 +21,7 @@ class Notice(Model):
 
     id: str
     kind: NoticeKind
-    escalate: bool = Field(default=False, description="also tell those who can see to it that somebody decides")
+    to: tuple[str, ...] = Field(default=(), description="receivers, by the names that the rules give them")
     procedure: str
     instance: str
     customer: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from pydantic import Field
@@ -91,6 +91,9 @@ class Service(Protocol):
     """One service, e.g. object storage. Pure: no I/O, no device, no clock."""
 
     name: str
+
+    def tiers(self) -> Collection[str]:
+        """Names of the tiers that its blueprint has."""
 
     def check(self, request: InstanceRequest) -> None:
         """Refuse what the blueprint does not allow: raises BadInput in one sentence."""

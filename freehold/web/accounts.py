@@ -19,41 +19,12 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import Field, ValidationError
 
 from freehold.errors import BadInput, Conflict, NotFound
-from freehold.models.base import Choice, Model
+from freehold.models.base import Model
 from freehold.models.names import Person
+from freehold.models.people import ALLOWED, Act, Role, key_of
 from freehold.secrets import replace
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024
-
-
-class Role(Choice):
-    OPERATOR = "operator"
-    APPROVER = "approver"
-    TECHNICIAN = "technician"
-    AUDITOR = "auditor"
-    ADMIN = "admin"
-
-
-class Act(Choice):
-    """What one can do to procedures; the value completes "may not ..."."""
-
-    READ = "read"
-    START = "start procedures"
-    DECIDE = "approve, reject or withdraw"
-    CONFIRM = "confirm items of a checklist"
-    STEER = "retry, abort or cancel"
-    SCHEDULE = "change schedules"
-    REPAIR = "terminate, reset, pause, delete, or send other messages"
-
-
-ALLOWED: Mapping[Role, frozenset[Act]] = {
-    Role.OPERATOR: frozenset({Act.READ, Act.START, Act.CONFIRM, Act.STEER, Act.SCHEDULE}),
-    Role.APPROVER: frozenset({Act.READ, Act.DECIDE}),
-    Role.TECHNICIAN: frozenset({Act.READ, Act.CONFIRM}),
-    Role.AUDITOR: frozenset({Act.READ}),
-    # Repairs machines, does not replace people's judgement: an admin who approves has that role too.
-    Role.ADMIN: frozenset({Act.READ, Act.START, Act.STEER, Act.SCHEDULE, Act.REPAIR}),
-}
 
 
 class Account(Model):
@@ -83,7 +54,7 @@ class Accounts:
         return account if known and right else None
 
     def get(self, name: str) -> Account | None:
-        return self._read().get(_key(name))
+        return self._read().get(key_of(name))
 
     def all(self) -> tuple[Account, ...]:
         return tuple(self._read().values())
@@ -96,9 +67,9 @@ class Accounts:
             raise BadInput(f"{problem['loc'][0]}: {problem['msg']} (given: {problem['input']!r}).") from error
 
         def change(kept: dict[str, Account]) -> None:
-            if there := kept.get(_key(made.name)):
+            if there := kept.get(key_of(made.name)):
                 raise Conflict(f"There is an account {there.name!r} already; see `freehold account list`.")
-            kept[_key(made.name)] = made
+            kept[key_of(made.name)] = made
 
         self._change(change)
         return made
@@ -107,13 +78,13 @@ class Accounts:
         hashed = _hashed(password)
 
         def change(kept: dict[str, Account]) -> None:
-            kept[_key(name)] = _existing(kept, name).model_copy(update={"password_hash": hashed})
+            kept[key_of(name)] = _existing(kept, name).model_copy(update={"password_hash": hashed})
 
         self._change(change)
 
     def remove(self, name: str) -> None:
         def change(kept: dict[str, Account]) -> None:
-            del kept[_key(_existing(kept, name).name)]
+            del kept[key_of(_existing(kept, name).name)]
 
         self._change(change)
 
@@ -146,7 +117,7 @@ class Accounts:
         except (yaml.YAMLError, TypeError, KeyError, ValidationError, UnicodeDecodeError) as error:
             words = " ".join(str(error).split())[:300]
             raise BadInput(f"{self.path} cannot be read as accounts: {words}.") from error
-        return {_key(account.name): account for account in accounts}
+        return {key_of(account.name): account for account in accounts}
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -159,13 +130,9 @@ class Accounts:
 
 
 def _existing(kept: Mapping[str, Account], name: str) -> Account:
-    if account := kept.get(_key(name)):
+    if account := kept.get(key_of(name)):
         return account
     raise NotFound(f"There is no account {name!r}; there are {', '.join(a.name for a in kept.values()) or 'none'}.")
-
-
-def _key(name: str) -> str:
-    return name.strip().casefold()
 
 
 def _hashed(password: str) -> str:

@@ -6,23 +6,13 @@ Everything that is not named here, and does more than read, is refused: a newer 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from freehold.web.accounts import Act
+from freehold.models.people import MESSAGES, Act
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
-MESSAGES: Mapping[str, Act] = {
-    "approve": Act.DECIDE,
-    "reject": Act.DECIDE,
-    "withdraw": Act.DECIDE,
-    "confirm_items": Act.CONFIRM,
-    "retry": Act.STEER,
-    "abort": Act.STEER,
-}
-"""Signals and updates that procedures take from people. Another one is a repair."""
 
 
 @dataclass(frozen=True)

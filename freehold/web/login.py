@@ -24,11 +24,12 @@ from starlette.routing import Route
 
 from freehold.errors import BadInput, StackError
 from freehold.logs import configure_logs
+from freehold.models.people import Act
 from freehold.secrets import FileSecrets
 from freehold.settings import Settings, load_settings
 from freehold.stack.client import ui_url
 from freehold.stack.programs import LOGIN_PAGE
-from freehold.web.accounts import Account, Accounts, Act
+from freehold.web.accounts import Account, Accounts
 from freehold.web.doors import Doors
 from freehold.web.endpoints import READS, Asked, asked
 from freehold.web.sessions import COOKIE, Sessions

@@ -23,9 +23,10 @@ from starlette.exceptions import HTTPException
 from freehold.errors import BadInput, Conflict, FreeholdError, NotFound, StackError
 from freehold.models.checklist import Checklist, ConfirmItems
 from freehold.models.hall import Hall
+from freehold.models.people import Act
 from freehold.templates import TEMPLATES
 from freehold.web import cards, drawings
-from freehold.web.accounts import Account, Act
+from freehold.web.accounts import Account
 from freehold.web.attempts import Attempts
 from freehold.web.forms import Foreign, form_key, read_form
 from freehold.web.sessions import COOKIE, LINK, SESSION, Sessions

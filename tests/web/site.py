@@ -15,8 +15,9 @@ import uvicorn
 from argon2 import PasswordHasher
 from starlette.applications import Starlette
 
+from freehold.models.people import Role
 from freehold.secrets import FileSecrets
-from freehold.web.accounts import Accounts, Role
+from freehold.web.accounts import Accounts
 from freehold.web.sessions import Sessions
 
 PASSWORD = "correct horse"

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from freehold.errors import BadInput, Conflict, NotFound
+from freehold.models.people import ALLOWED, Act, Role
 from freehold.secrets import FileSecrets
-from freehold.web.accounts import ALLOWED, Accounts, Act, Role
+from freehold.web.accounts import Accounts
 from freehold.web.sessions import Sessions
 
 GOOD = "correct horse"

@@ -14,7 +14,7 @@ import pytest
 from temporalio.api.workflowservice import v1 as api
 from temporalio.client import Client
 
-from freehold.web.accounts import Act, Role
+from freehold.models.people import Act, Role
 from freehold.web.endpoints import ENDPOINTS, asked
 from freehold.web.login import LARGEST_BODY, make_app
 from freehold.web.sessions import COOKIE

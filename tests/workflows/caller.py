@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from freehold.models.base import Model
+    from freehold.models.identity import Identities
     from freehold.models.network import SwitchChange
-    from workflows.people import People, answerable
+    from workflows.identities import Sender
+    from workflows.people import People, Said, answerable
     from workflows.switch_changes import SwitchChanges
 
 
@@ -22,7 +26,19 @@ class _Nobody:
     """Where a procedure has its steps; nobody has anything to say to this one."""
 
     def __init__(self) -> None:
-        self.people = People(lambda _: "nothing to say here", lambda _: "")
+        self.people = People(self)
+
+    async def identify(self, refs: Sequence[str], names: Sequence[str]) -> Identities:
+        return Identities()
+
+    def refuse(self, said: Said, sender: Sender | None) -> str:
+        return "nothing to say here"
+
+    def accept(self, said: Said) -> str:
+        return ""
+
+    def show(self) -> None:
+        pass
 
 
 @workflow.defn

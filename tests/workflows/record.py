@@ -143,7 +143,7 @@ async def installed_for(rig: Rig) -> Ended:
 
 RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = {
     "ProvisionInstance-active": (active, {}),
-    "ProvisionInstance-waived": (waived, {"approval_waive_installed": True}),
+    "ProvisionInstance-waived": (waived, {"approval": {"waive_installed": True}}),
     "ProvisionInstance-dry-run": (dry_run, {}),
     "ProvisionInstance-refused": (refused, {}),
     "ProvisionInstance-rejected": (rejected, {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -110,12 +111,26 @@ def make_hall() -> Hall:
     return hall.model_copy(update={"devices": on})
 
 
+def keep_rule(home: Path, approval: dict[str, Any], receivers: dict[str, Any]) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "policies.yaml").write_text(json.dumps({"receivers": receivers, "rules": [approval]}))
+
+
 @asynccontextmanager
 async def running_rig(
-    client: Client, home: Path, hall: Hall | None = None, *, worker: dict[str, Any] | None = None, **settings: Any
+    client: Client,
+    home: Path,
+    hall: Hall | None = None,
+    *,
+    worker: dict[str, Any] | None = None,
+    approval: dict[str, Any] | None = None,
+    receivers: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Rig]:
-    """A rig with a worker in this process; its switch sessions end with it."""
+    """A rig with a worker in this process; its switch sessions end with it. `approval` is the one rule of approvals."""
     hall = hall or make_hall()
+    if approval is not None:
+        keep_rule(home, approval, receivers or {})
     parts = make_parts(home, hall, load_settings(**{"home": home, "task_queue": f"rig-{home.name}", **settings}))
     parts.inventory.import_hall(hall, {d.name: "ssh-ed25519 AAAA" for d in hall.devices})
     assert isinstance(parts.devices, SimulatedDevices)

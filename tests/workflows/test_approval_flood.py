@@ -37,7 +37,7 @@ async def _heard(handle: Handle, count: int, name: str = "approve") -> Procedure
 
 
 async def test_a_changed_mind_counts_before_the_quorum_and_not_after(client: Client, tmp_path: Path) -> None:
-    async with running_rig(client, tmp_path, approval_quorum=2) as rig:
+    async with running_rig(client, tmp_path, approval={"quorum": 2}) as rig:
         handle, _ = await _two_must_approve(rig)
         with pytest.raises(WorkflowUpdateFailedError):
             await handle.execute_update("withdraw", {"operator": "amir"})
@@ -53,7 +53,7 @@ async def test_a_changed_mind_counts_before_the_quorum_and_not_after(client: Cli
 
 
 async def test_one_who_approved_may_still_reject(client: Client, tmp_path: Path) -> None:
-    async with running_rig(client, tmp_path, approval_quorum=2) as rig:
+    async with running_rig(client, tmp_path, approval={"quorum": 2}) as rig:
         before = rig.everything()
         handle, _ = await _two_must_approve(rig)
         await handle.execute_update("approve", {"operator": "amir"})
@@ -81,7 +81,7 @@ async def test_a_decision_stands_against_what_comes_in_the_same_moment(client: C
 async def test_a_flood_by_every_way(temporal: TemporalServer, client: Client, tmp_path: Path) -> None:
     site = make_app(make_sessions(tmp_path / "site"), temporal.ui)
     async with (
-        running_rig(client, tmp_path / "rig", approval_quorum=2) as rig,
+        running_rig(client, tmp_path / "rig", approval={"quorum": 2}) as rig,
         served(site) as url,
         browser_of(url, "amir") as amir,
     ):

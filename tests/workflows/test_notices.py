@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ from temporalio.testing import ActivityEnvironment
 from activities.notices import NoticeActivities
 from freehold.errors import NoticeNotSent
 from freehold.models.notice import Notice
-from freehold.models.policy import HOUR_S, usual_reminders
+from freehold.models.policy import HOUR_S
+from freehold.policy import Policies
 from freehold.settings import load_settings
 from freehold.stack.ports import free_ports
 from tests.workflows.rig import running_rig
@@ -77,15 +79,20 @@ async def test_a_request_that_nobody_answers_is_told_reminded_escalated_and_undo
     client: Client, tmp_path: Path
 ) -> None:
     with webhook() as (deciders, told), webhook() as (boss, escalated), mail_server() as (smtp, mailbox):
-        settings: dict[str, Any] = {
-            "approval_hours": 9 / HOUR_S,
-            "notice_webhook": deciders,
-            "notice_mail": "amir@example.com, anna@example.com",
-            "escalation_webhook": boss,
-            "escalation_mail": "boss@example.com",
-            "mail_server": smtp,
+        receivers = {
+            "approvers": {"webhook": deciders, "mail": ["amir@example.com", "anna@example.com"]},
+            "boss": {"webhook": boss, "mail": ["boss@example.com"]},
+            "nobody": {},
         }
-        async with running_rig(client, tmp_path, **settings) as rig:
+        approval = {
+            "within_hours": 9 / HOUR_S,
+            "tell": ["approvers", "nobody"],
+            "remind": [
+                {"hours_before": 4 / HOUR_S, "tell": ["approvers"]},
+                {"hours_before": 1 / HOUR_S, "tell": ["approvers", "boss"]},
+            ],
+        }
+        async with running_rig(client, tmp_path, approval=approval, receivers=receivers, mail_server=smtp) as rig:
             before = rig.everything()
             run = await rig.provision()
             outcome = await run.result()
@@ -108,31 +115,43 @@ async def test_a_request_that_nobody_answers_is_told_reminded_escalated_and_undo
 
 
 async def test_receivers_that_are_down_harm_no_run(client: Client, tmp_path: Path) -> None:
-    async with running_rig(client, tmp_path, notice_webhook="http://127.0.0.1:1/") as rig:
+    receivers = {"gone": {"webhook": "http://127.0.0.1:1/"}}
+    async with running_rig(client, tmp_path, approval={"tell": ["gone"]}, receivers=receivers) as rig:
         assert (await rig.approved(await rig.provision())).outcome == "active"
 
 
-def test_one_receiver_that_refuses_does_not_silence_the_others() -> None:
+def test_one_receiver_that_refuses_does_not_silence_the_others(tmp_path: Path) -> None:
     with webhook(status=500) as (refusing, _), mail_server() as (smtp, mailbox):
-        settings = load_settings(notice_webhook=refusing, notice_mail="amir@example.com", mail_server=smtp)
-        with pytest.raises(NoticeNotSent, match="webhook"):
-            ActivityEnvironment().run(NoticeActivities(settings).tell, _notice())
+        book = {"receivers": {"approvers": {"webhook": refusing, "mail": ["amir@example.com"]}}}
+        (tmp_path / "policies.yaml").write_text(json.dumps(book))
+        settings = load_settings(home=tmp_path, mail_server=smtp)
+        activities = NoticeActivities(settings, Policies(settings.policies_file))
+        with pytest.raises(NoticeNotSent, match="approvers by webhook"):
+            ActivityEnvironment().run(activities.tell, _notice())
         assert len(mailbox.mails) == 1
-        assert mailbox.mails[0][1]["Message-ID"] == "<run.asked@freehold>"
+        assert mailbox.mails[0][1]["Message-ID"] == "<run.1-asked@freehold>"
 
 
-def test_reminders_come_at_half_time_and_an_hour_before_the_end() -> None:
-    assert [(r.before_s, r.escalate) for r in usual_reminders(72 * HOUR_S)] == [(36 * HOUR_S, False), (HOUR_S, True)]
-    for within_s in (1, 2, 7, HOUR_S, 2 * HOUR_S, 2 * HOUR_S + 1):
-        times = [r.before_s for r in usual_reminders(within_s)]
-        assert times == sorted(times, reverse=True) and all(0 < t <= within_s for t in times)
+async def test_a_policy_that_asks_again_asks_again(client: Client, tmp_path: Path) -> None:
+    with webhook() as (deciders, told):
+        receivers = {"approvers": {"webhook": deciders}}
+        approval = {"within_hours": 2 / HOUR_S, "tell": ["approvers"], "on_lapse": "ask-again"}
+        async with running_rig(client, tmp_path, approval=approval, receivers=receivers) as rig:
+            run = await rig.provision()
+            async with asyncio.timeout(30):
+                while len(told) < 2:
+                    await asyncio.sleep(0.1)
+            assert (await rig.approved(run)).outcome == "active"
+    assert {n["kind"] for n in told} == {"asked"} and len({n["key"] for n in told}) == len(told)
+    assert len({n["until"] for n in told}) == len(told)
 
 
 def _notice() -> Notice:
     return Notice.model_validate(
         {
-            "id": "run/asked",
+            "id": "run/1-asked",
             "kind": "asked",
+            "to": ["approvers"],
             "procedure": "ProvisionInstance",
             "instance": "acme-1",
             "customer": "acme",

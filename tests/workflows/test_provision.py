@@ -102,7 +102,7 @@ async def test_rejection_gives_everything_back(rig: Rig) -> None:
 
 
 async def test_a_lapsed_approval_gives_everything_back(client: Client, tmp_path: Path) -> None:
-    async with running_rig(client, tmp_path, approval_hours=1 / 3600) as rig:
+    async with running_rig(client, tmp_path, approval={"within_hours": 1 / 3600}) as rig:
         before = rig.everything()
         ended = await (await rig.provision()).result()
         assert ended.outcome == "lapsed" and "nobody approved" in ended.reason
@@ -120,7 +120,7 @@ async def test_cancelling_undoes(rig: Rig) -> None:
 
 
 async def test_policy_may_waive_the_approval(client: Client, tmp_path: Path) -> None:
-    async with running_rig(client, tmp_path, approval_waive_installed=True) as rig:
+    async with running_rig(client, tmp_path, approval={"waive_installed": True}) as rig:
         handle = await rig.provision()
         assert (await handle.result()).outcome == "active"
         step = next(s for s in (await view(handle)).steps if s.name == "approval")
