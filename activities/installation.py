@@ -6,19 +6,27 @@ import time
 
 from temporalio import activity
 
+from activities.clock import now
 from freehold.devices.base import Devices
-from freehold.errors import AuthenticationRefused, DeviceUnreachable, HostKeyMismatch
+from freehold.errors import AuthenticationRefused, CannotPlace, DeviceUnreachable, HostKeyMismatch
 from freehold.inventory import Inventory
 from freehold.models.checklist import Checklist, ItemKind, Place
 from freehold.models.hall import Device
-from freehold.models.installation import Installed, ServerCheck, WorkOrder
+from freehold.models.installation import Installed, ReplanInput, Replanned, ServerCheck, WorkOrder
+from freehold.models.instance import Evidence, EvidenceKind
+from freehold.models.plan import Plan
 from freehold.models.server import ServerFacts
 from freehold.models.work import Changed, PlanRef, ServerRef
 from freehold.planning.checklists import installation
+from freehold.planning.replan import replan, unusable
+from freehold.planning.snapshot import InventorySnapshot
 from freehold.planning.storeroom import still_to_do
+from freehold.services import service
 
 ANSWERS_S = 60.0
 """A server that was switched on answers within this time."""
+MEMORY_SEEN = 0.9
+"""Firmware and kernel keep some of the memory to themselves."""
 
 
 class InstallationActivities:
@@ -30,17 +38,35 @@ class InstallationActivities:
     @activity.defn
     def work_order(self, given: PlanRef) -> WorkOrder:
         """What of an instance's plan is still to be done by hand. Reads only."""
-        hall = self._inventory.hall()
         plan = self._inventory.instance(given.instance).plan
+        return WorkOrder(plan=plan, checklist=self._checklist(plan))
+
+    @activity.defn
+    def replan(self, given: ReplanInput) -> Replanned:
+        """Mark what cannot be used, and plan something else in its place, in one transaction.
+
+        Repeating it finds the plan changed already. When nothing else is to be had, the plan stays as it was.
+        """
+        self._inventory.set_out_of_use(given.out_of_use)
+        name = given.standing.instance
+        try:
+            plan = self._inventory.replan(given.standing, _plan_anew, _record)
+        except CannotPlace as error:
+            plan = self._inventory.instance(name).plan
+            out = unusable(plan, self._inventory.snapshot())
+            return Replanned(plan=plan, checklist=self._checklist(plan), stuck=str(error), out_of_use=out)
+        return Replanned(plan=plan, checklist=self._checklist(plan))
+
+    def _checklist(self, plan: Plan) -> Checklist:
+        hall = self._inventory.hall()
         places = {d.name: Place(rack=d.position.rack, unit=d.position.unit) for d in hall.devices if d.position}
-        checklist = Checklist(
-            instance=given.instance,
+        return Checklist(
+            instance=plan.instance,
             site=plan.request.site,
             workflow_id=activity.info().workflow_id or "",
-            title=f"Hardware for {given.instance} at {plan.request.site}",
+            title=f"Hardware for {plan.instance} at {plan.request.site}",
             items=installation(still_to_do(plan, hall), places),
         )
-        return WorkOrder(plan=plan, checklist=checklist)
 
     @activity.defn
     def check_server(self, given: ServerRef) -> ServerCheck:
@@ -71,6 +97,26 @@ class InstallationActivities:
         return Changed(changed=self._inventory.install(given))
 
 
+def _plan_anew(plan: Plan, now: InventorySnapshot) -> Plan:
+    return replan(plan, service(plan.request.service).needs(plan.request), now)
+
+
+def _record(before: Plan, after: Plan) -> Evidence:
+    """That the plan was changed by rule, from which to which; only then the work in the hall goes on."""
+    info = activity.info()
+    return Evidence(
+        id=f"{info.workflow_run_id}/replan/{after.hash}",
+        instance=after.instance,
+        kind=EvidenceKind.PLAN,
+        claim=f"plan {before.hash} became {after.hash}, because something of it cannot be used",
+        holds=True,
+        observed={"before": before.model_dump(mode="json"), "after": after.model_dump(mode="json")},
+        workflow_id=info.workflow_id or "",
+        run_id=info.workflow_run_id or "",
+        at=now(),
+    )
+
+
 def _compare(device: Device, facts: ServerFacts) -> ServerCheck:
     """What differs between a server and what the inventory says of it."""
     wrong = []
@@ -79,6 +125,8 @@ def _compare(device: Device, facts: ServerFacts) -> ServerCheck:
     macs = set(facts.nics.values())
     wrong += [f"NIC {n.name} ({n.mac}) is missing" for n in device.nics if n.mac not in macs]
     wrong += [f"disk {d.name} is missing" for d in device.disks if d.name not in facts.disks]
+    if facts.memory_mib < device.memory_gib * 1024 * MEMORY_SEEN:
+        wrong.append(f"{facts.memory_mib} MiB of memory instead of {device.memory_gib} GiB")
     if not wrong:
         return ServerCheck(server=device.name)
     words = f"{device.name}: {'; '.join(wrong)}. Mount the right server, with all of its parts."

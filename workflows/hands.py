@@ -10,7 +10,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from freehold.models.cabling import CableFinding
     from freehold.models.checklist import Checklist, ConfirmItems, Item, ItemKind, ItemState
-    from freehold.models.installation import Installed, Progress, Reissue, ServerCheck
+    from freehold.models.installation import Installed, Progress, Reissue, ReplanInput, Replanned, ServerCheck
+    from freehold.models.plan import Plan
     from freehold.planning import hands
     from freehold.planning.checklists import item_id
 
@@ -18,12 +19,21 @@ with workflow.unsafe.imports_passed_through():
 class ChecklistInHands:
     """The state of one checklist. What it means is decided in `freehold.planning.hands`."""
 
-    def __init__(self, checklist: Checklist, reissued: Iterable[Reissue] = ()) -> None:
+    def __init__(self, checklist: Checklist, before: Progress | None = None) -> None:
         self._head = checklist
         self._items: dict[str, Item] = {i.id: i for i in checklist.items}
-        self.reissued = list(reissued)
-        self.fresh = any(i.state is ItemState.CONFIRMED for i in checklist.items)
+        self.reissued = list(before.reissued) if before else []
+        self.changes = list(before.changes) if before else []
+        self._stuck = before.stuck if before else ""
+        self.to_planner = before.to_planner if before else None
+        """What people say cannot be used, until something else is planned."""
+        self.fresh = any(i.state is ItemState.CONFIRMED for i in checklist.items) or self.to_planner is not None
         """Whether something was said since machines looked last."""
+
+    @classmethod
+    def going_on(cls, before: Progress) -> ChecklistInHands:
+        """As an earlier run of the same procedure left it."""
+        return cls(before.checklist, before)
 
     # -- people
 
@@ -34,14 +44,49 @@ class ChecklistInHands:
         return hands.refusal(self._items, said)
 
     def accept(self, said: ConfirmItems) -> str:
+        if said.out_of_use:
+            self._tell_planner(said)
         self._items, done = hands.confirm(self._items, said, workflow.now())
-        self.fresh = self.fresh or bool(done) or bool(said.problems)
-        left = self.count(ItemState.OPEN)
-        parts = [f"{len(done)} noted as done" if done else "", f"{len(said.problems)} go to the operators"]
-        return "; ".join([p for p in parts if p and not p.startswith("0 ")] or ["known already"]) + f"; {left} open"
+        self.fresh = self.fresh or bool(done) or bool(said.problems) or bool(said.out_of_use)
+        parts = [
+            f"{len(done)} noted as done" if done else "",
+            f"{len(said.problems)} go to the operators" if said.problems else "",
+            f"something else is planned instead of {', '.join(said.out_of_use)}" if said.out_of_use else "",
+        ]
+        return "; ".join([p for p in parts if p] or ["known already"]) + f"; {self.count(ItemState.OPEN)} open"
 
     def reopen_problems(self) -> None:
+        """After `retry`: what could not be done is asked for again; what could not be planned is planned again."""
         self._items = hands.reopened(self._items)
+        if self._stuck:
+            self.to_planner = ReplanInput(standing=Installed(instance=self._head.instance))
+            self.fresh = True
+
+    # -- the planner
+
+    def _tell_planner(self, said: ConfirmItems) -> None:
+        told = self.to_planner or ReplanInput(standing=Installed(instance=self._head.instance))
+        why = {thing: f"{words.strip()[:200]} ({said.operator})" for thing, words in said.out_of_use.items()}
+        by_word = hands.installed(self._items, self._head.instance, by_word=said.out_of_use.keys())
+        standing = told.standing.model_copy(
+            update={
+                "mounted": (*told.standing.mounted, *by_word.mounted),
+                "cables": (*told.standing.cables, *by_word.cables),
+            }
+        )
+        self.to_planner = ReplanInput(out_of_use={**told.out_of_use, **why}, standing=standing)
+
+    def planned_anew(self, answered: ReplanInput, found: Replanned, before: Plan) -> None:
+        """Take the changed plan's checklist; or ask operators when there is nothing else to be had."""
+        if self.to_planner is answered:  # nothing else was said meanwhile
+            self.to_planner = None
+        self._stuck = found.stuck
+        if found.stuck:
+            self._items = hands.held_up(self._items, found.out_of_use, "the planner", workflow.now())
+            return
+        self._items, gone = hands.exchanged(self._items, found.checklist.items)
+        if found.plan.hash != before.hash:
+            self.changes.append(hands.change_in_words(before, found.plan, gone))
 
     # -- machines
 
@@ -99,20 +144,20 @@ class ChecklistInHands:
             for i in self._items.values()
             if i.state is ItemState.PROBLEM
         ]
-        return "; ".join([", ".join(f"{n} {what}" for what, n in counts.items() if n), *problems])
+        return "; ".join([", ".join(f"{n} {what}" for what, n in counts.items() if n), *problems, *self._no_way_out()])
+
+    def _no_way_out(self) -> list[str]:
+        return [f"nothing else can be planned: {self._stuck}"] if self._stuck else []
 
     def progress(self, until: datetime) -> Progress:
-        return Progress(checklist=self.checklist(), reissued=tuple(self.reissued), until=until)
-
-    def installed(self, instance: str) -> Installed:
-        """What the inventory may know by now: mounted by word, switched on and cabled only as machines saw it."""
-        said = (ItemState.CONFIRMED, ItemState.VERIFIED)
-        items = self._items.values()
-        return Installed(
-            instance=instance,
-            mounted=tuple(i.device for i in items if i.kind is ItemKind.RACK and i.state in said),
-            powered=tuple(i.device for i in items if i.kind is ItemKind.POWER_ON and i.state is ItemState.VERIFIED),
-            cables=tuple(
-                i.cable.label for i in items if i.kind is ItemKind.CABLE and i.cable and i.state is ItemState.VERIFIED
-            ),
+        return Progress(
+            checklist=self.checklist(),
+            reissued=tuple(self.reissued),
+            until=until,
+            to_planner=self.to_planner,
+            stuck=self._stuck,
+            changes=tuple(self.changes),
         )
+
+    def installed(self) -> Installed:
+        return hands.installed(self._items, self._head.instance)

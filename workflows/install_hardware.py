@@ -43,7 +43,7 @@ class InstallHardware:
         if (before := request.progress) is not None:
             # At once: what people say while the history is cut must find its checklist.
             self._until = before.until
-            self.steps.hands = self._hands = ChecklistInHands(before.checklist, before.reissued)
+            self.steps.hands = self._hands = ChecklistInHands.going_on(before)
 
     @workflow.run
     async def run(self, request: InstallRequest | None = None) -> Outcome:
@@ -72,6 +72,7 @@ class InstallHardware:
     async def _work(self, hands: ChecklistInHands) -> bool:
         """Until every item is verified. False when the run should go on with a fresh history."""
         while True:
+            await self._plan_anew(hands)
             await self._look(hands)
             if hands.done:
                 return True
@@ -79,6 +80,16 @@ class InstallHardware:
                 if self._checks >= policies.CHECKS_PER_RUN or workflow.info().is_continue_as_new_suggested():
                     return False
                 await self._wait(hands)
+
+    async def _plan_anew(self, hands: ChecklistInHands) -> None:
+        """Another port or server in the place of what cannot be used; what is done already stays done."""
+        if (told := hands.to_planner) is None:
+            return
+        self.steps.note(WORK, "planning anew")
+        found = await call(InstallationActivities.replan, told, **policies.QUICK)
+        assert self.steps.plan is not None  # the checklist was made of it
+        hands.planned_anew(told, found, self.steps.plan)
+        self.steps.plan = found.plan
 
     async def _look(self, hands: ChecklistInHands) -> None:
         """Machines look at what people say is done: servers first, because cables are seen through them."""
@@ -129,14 +140,16 @@ class InstallHardware:
     async def _record(self) -> None:
         """What stands stays, also when the procedure ends early: the pool knows it as installed."""
         if self._hands is not None:
-            given = self._hands.installed(self._request.instance)
-            await call(InstallationActivities.record_installed, given, **policies.QUICK)
+            await call(InstallationActivities.record_installed, self._hands.installed(), **policies.QUICK)
 
     def _outcome(self, outcome: str, reason: str = "") -> Outcome:
+        """With the plan, when it is no longer the one that the run was started for."""
         plan = self.steps.plan
+        changes = self._hands.changes if self._hands else []
         return Outcome(
             instance=self._request.instance,
             outcome=outcome,
-            reason=reason,
+            reason="; ".join([*changes, reason] if reason else changes),
             plan_hash=plan.hash if plan else "",
+            plan=plan if changes else None,
         )

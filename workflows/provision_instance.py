@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.installation import InstallRequest
     from freehold.models.instance import InstanceState
     from freehold.models.plan import DeviceDiff, Plan
+    from freehold.models.policy import ApprovalPolicy
     from freehold.models.procedure import Outcome
     from freehold.models.request import InstanceRequest
     from freehold.models.work import (
@@ -42,6 +43,9 @@ with workflow.unsafe.imports_passed_through():
     from workflows.switch_changes import SwitchChanges
 
 
+AGAIN = "approval of the changed plan"
+
+
 @workflow.defn
 @answerable
 class ProvisionInstance:
@@ -53,6 +57,7 @@ class ProvisionInstance:
         self._ref = PlanRef(instance=request.instance)
         self.steps = Steps("ProvisionInstance", request.instance, request.customer, request.site, request.requested_by)
         self._switches = SwitchChanges(self.steps.people)
+        self._changes = ""
 
     @workflow.run
     async def run(self, request: InstanceRequest | None = None) -> Outcome:
@@ -72,6 +77,8 @@ class ProvisionInstance:
             await self.steps.do("approval", self._keep_approval)
         if plan.needs_hands:
             await self.steps.do("install hardware", self._install)
+            if self._changes:
+                await self._approve_again(planned.approval)
         else:
             self.steps.skip("install hardware", "all of it is mounted, cabled and switched on")
         await self.steps.do("check cables", self._check_cables)
@@ -111,13 +118,13 @@ class ProvisionInstance:
         self.steps.plan = planned.plan
         return planned
 
-    async def _look_at_devices(self) -> Plan:
+    async def _look_at_devices(self, installed: bool = False) -> Plan:
         """The plan with the exact change of every device, and with the ports as they are now.
 
-        Servers that people must install or switch on first are looked at afterwards.
+        Servers that people must install or switch on first are looked at when that is done.
         """
         plan = self._current_plan
-        later = {*plan.installs, *plan.power_on}
+        later = set() if installed else {*plan.installs, *plan.power_on}
         keep = not self._request.dry_run
         switches = [
             call(
@@ -135,14 +142,23 @@ class ProvisionInstance:
             await call(InventoryActivities.keep_plan, plan, **policies.QUICK)
         return plan
 
-    async def _keep_approval(self) -> None:
+    async def _keep_approval(self, step: str = "approval") -> None:
         evidence = approval_evidence(self._current_plan, self.steps.approvals, self.steps.people.records)
         await call(InventoryActivities.keep_evidence, evidence, **policies.QUICK)
-        self.steps.note("approval", evidence.claim)
+        self.steps.note(step, evidence.claim)
 
     async def _look_at_server(self, plan: Plan, server: str, keep: bool) -> DeviceDiff:
         given = ServerPreviewInput(plan=plan, server=server, keep=keep)
         return await call(ServerActivities.preview_server, given, summary=server, **policies.DEVICE)
+
+    async def _approve_again(self, policy: ApprovalPolicy) -> None:
+        """An approval is of one plan. People may plug cables into closed ports under a changed one; no device is
+        configured under it before it is approved, too."""
+        self.steps.plan = await self.steps.do(AGAIN, lambda: self._look_at_devices(installed=True))
+        why = f"the plan was changed in the hall: {self._changes}"
+        await self.steps.approve(AGAIN, self._current_plan, policy.model_copy(update={"why": why}))
+        if self.steps.approvals:
+            await self.steps.do(AGAIN, lambda: self._keep_approval(AGAIN))
 
     async def _install(self) -> None:
         """People do it, in a run of its own. What they installed stays, also when the instance does not come to be."""
@@ -155,8 +171,11 @@ class ProvisionInstance:
             id=run,
             static_summary=f"install hardware for {plan.instance}",
         )
+        if ended.plan is not None:
+            self.steps.plan, self._changes = ended.plan, ended.reason
         if ended.outcome != "installed":
             raise ApplicationError(f"run {run} ended as {ended.outcome}: {ended.reason}", type="NotInstalled")
+        plan = self._current_plan
         for server in (*plan.installs, *plan.power_on):
             await self._look_at_server(plan, server, keep=True)
         self.steps.note("install hardware", f"done and verified, see run {run}")

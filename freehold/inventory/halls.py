@@ -11,12 +11,13 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from freehold.errors import Conflict, NotFound
+from freehold.inventory import reservations
 from freehold.inventory.schema import CableRow, CustomerRow, DeviceRow, HallRow, HoldRow, InstanceRow, RackRow, SiteRow
 from freehold.models.access import Access
 from freehold.models.base import Model
 from freehold.models.hall import Cable, Customer, Device, DeviceKind, Hall, Rack, Site
 from freehold.models.instance import InstanceState
-from freehold.models.plan import HoldKind, Plan
+from freehold.models.plan import HoldKind
 from freehold.planning.snapshot import InventorySnapshot, collecting_later, natural
 
 M = TypeVar("M", bound=BaseModel)
@@ -35,6 +36,7 @@ class ImportCounts(Model):
 def import_hall(session: Session, hall: Hall, host_keys: Mapping[str, str], credential: str) -> ImportCounts:
     """Make the inventory's hall this one. Refuses to take away or rewire what an instance holds."""
     _refuse_to_lose_what_is_held(session, hall)
+    devices = _with_marks(hall.devices, _documents(session, DeviceRow.document, Device))
     session.execute(delete(HallRow))
     session.execute(insert(HallRow), {"name": hall.name, "management": str(hall.management)})
     known_keys = dict(session.execute(select(DeviceRow.name, DeviceRow.host_key)).all())
@@ -49,11 +51,21 @@ def import_hall(session: Session, hall: Hall, host_keys: Mapping[str, str], cred
     done = [
         _sync(session, SiteRow, {s.name: s for s in hall.sites}, nothing),
         _sync(session, RackRow, {f"{r.site}/{r.name}": r for r in hall.racks}, nothing),
-        _sync(session, DeviceRow, {d.name: d for d in hall.devices}, device_columns),
+        _sync(session, DeviceRow, {d.name: d for d in devices}, device_columns),
         _sync(session, CableRow, {c.label: c for c in hall.cables}, nothing),
         _sync(session, CustomerRow, {c.name: c for c in hall.customers}, nothing),
     ]
     return ImportCounts(**{field: sum(getattr(c, field) for c in done) for field in ImportCounts.model_fields})
+
+
+def _with_marks(devices: Iterable[Device], known: Iterable[Device]) -> Iterable[Device]:
+    """What was found out of use stays so, until somebody says that it can be used again."""
+    marks = {d.name: d.out_of_use for d in known} | {(d.name, p.name): p.out_of_use for d in known for p in d.ports}
+    for d in devices:
+        ports = tuple(
+            p.model_copy(update={"out_of_use": p.out_of_use or marks.get((d.name, p.name), "")}) for p in d.ports
+        )
+        yield d.model_copy(update={"out_of_use": d.out_of_use or marks.get(d.name, ""), "ports": ports})
 
 
 def _sync(session: Session, table: Table, wanted: Mapping[str, M], more: Callable[[M], dict[str, str]]) -> ImportCounts:
@@ -91,12 +103,12 @@ def _refuse_to_lose_what_is_held(session: Session, hall: Hall) -> None:
     cables = {c.label: c for c in hall.cables}
     customers = {c.name: c for c in hall.customers}
     for row in session.scalars(select(InstanceRow).where(InstanceRow.state != InstanceState.GONE)):
-        plan = Plan.model_validate_json(row.plan)
-        if (customer := plan.request.customer) not in customers:
+        plans = reservations.plans_of(row)
+        if (customer := plans[0].request.customer) not in customers:
             raise Conflict(
                 f"customer {customer} owns {row.name}, but is not in hall {hall.name}; decommission {row.name} first."
             )
-        for server in plan.servers:
+        for server in (server for plan in plans for server in plan.servers):
             if (device := devices.get(server.server)) and device.serial != server.serial:
                 raise Conflict(
                     f"{server.server} has serial {device.serial} in hall {hall.name} and {server.serial} in the plan "

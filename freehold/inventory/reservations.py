@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, insert, select, tuple_
@@ -26,19 +27,33 @@ def reserve(session: Session, plan: Plan, lease: Lease | None) -> None:
     if not create_instance(session, plan):
         return
     _refuse_stale(session, plan)
-    wanted = [(hold.kind.value, hold.key) for hold in plan.holds]
+    hold(session, plan.instance, plan.holds)
+
+
+def exchange(session: Session, plan: Plan) -> None:
+    """Let the instance hold what this plan holds instead of what its newest plan held; or raise Conflict."""
+    row = find(session, plan.instance)
+    if row.target is None:
+        hold(session, plan.instance, plan.holds)
+        row.plan = plan.model_dump_json()
+    else:
+        hold(session, plan.instance, {*Plan.model_validate_json(row.plan).holds, *plan.holds})
+        row.target = plan.model_dump_json()
+
+
+def hold(session: Session, name: str, holds: Iterable[Hold]) -> None:
+    """Let the instance hold exactly this; or raise Conflict."""
+    wanted = [(hold.kind.value, hold.key) for hold in holds]
     taken = session.execute(
         select(HoldRow.kind, HoldRow.key, HoldRow.instance)
-        .where(tuple_(HoldRow.kind, HoldRow.key).in_(wanted), HoldRow.instance != plan.instance)
+        .where(tuple_(HoldRow.kind, HoldRow.key).in_(wanted), HoldRow.instance != name)
         .order_by(HoldRow.kind, HoldRow.key)
     ).first()
     if taken:
         kind, key, holder = taken
-        raise Conflict(f"{kind} {key} is held by {holder}; {plan.instance} cannot have it: plan again.")
-    session.execute(delete(HoldRow).where(HoldRow.instance == plan.instance))
-    session.execute(
-        insert(HoldRow), [{"kind": kind, "key": key, "instance": plan.instance} for kind, key in sorted(wanted)]
-    )
+        raise Conflict(f"{kind} {key} is held by {holder}; {name} cannot have it: plan again.")
+    session.execute(delete(HoldRow).where(HoldRow.instance == name))
+    session.execute(insert(HoldRow), [{"kind": kind, "key": key, "instance": name} for kind, key in sorted(wanted)])
 
 
 def reserved_for(session: Session, request: InstanceRequest) -> Plan | None:
@@ -87,7 +102,7 @@ def _refuse_stale(session: Session, plan: Plan) -> None:
 
 def update_plan(session: Session, name: str, plan: Plan) -> None:
     """Replace the plan, e.g. once the devices were read. What it holds must stay the same."""
-    row = _row(session, name)
+    row = find(session, name)
     if plan.instance != name or set(Plan.model_validate_json(row.plan).holds) != set(plan.holds):
         raise Conflict(f"The new plan of {name} takes other things than were reserved; release and reserve again.")
     row.plan = plan.model_dump_json()
@@ -101,6 +116,7 @@ def release(session: Session, name: str, forget: bool) -> bool:
     row = session.get(InstanceRow, name)
     if row is None:
         return held is not None
+    row.target = row.given_up = None
     changed = held is not None or row.state != InstanceState.GONE
     if forget and row.active_at is None:
         session.delete(row)
@@ -114,25 +130,44 @@ def undo_plan(session: Session, name: str) -> Plan:
 
     Instances of one customer share the customer's VLAN on the trunks: only the last one takes it out.
     """
-    row = _row(session, name)
+    row = find(session, name)
+    if row.target is not None:
+        raise Conflict(f"{name} is being changed; abort that or wait until it ends.")
     row.state = InstanceState.DECOMMISSIONING
-    plan = Plan.model_validate_json(row.plan)
-    staying = (InstanceState.PROVISIONING, InstanceState.ACTIVE)
-    others = session.scalars(select(InstanceRow).where(InstanceRow.name != name, InstanceRow.state.in_(staying)))
-    needed = {(t.switch, t.change.port, t.change.vlan) for o in others for t in Plan.model_validate_json(o.plan).trunks}
+    return without_needed(session, Plan.model_validate_json(row.plan))
+
+
+def without_needed(session: Session, plan: Plan) -> Plan:
+    """The plan, or a part of it, without the trunk memberships that other instances need."""
+    staying = (InstanceState.PROVISIONING, InstanceState.ACTIVE, InstanceState.CHANGING)
+    others = session.scalars(
+        select(InstanceRow).where(InstanceRow.name != plan.instance, InstanceRow.state.in_(staying))
+    )
+    needed = {(t.switch, t.change.port, t.change.vlan) for o in others for p in _kept(o) for t in p.trunks}
     own = tuple(t for t in plan.trunks if (t.switch, t.change.port, t.change.vlan) not in needed)
     return plan.model_copy(update={"trunks": own})
 
 
+def plans_of(row: InstanceRow) -> list[Plan]:
+    """The instance's plan, and the one that it is being changed to."""
+    return [Plan.model_validate_json(text) for text in (row.plan, row.target) if text is not None]
+
+
+def _kept(row: InstanceRow) -> list[Plan]:
+    """Those of its plans that it may have when its change has ended."""
+    plans = {"plan": row.plan, "target": row.target}
+    return [Plan.model_validate_json(text) for which, text in plans.items() if text and which != row.given_up]
+
+
 def set_state(session: Session, name: str, state: InstanceState) -> None:
-    row = _row(session, name)
+    row = find(session, name)
     row.state = state
     if state is InstanceState.ACTIVE and row.active_at is None:
         row.active_at = now().isoformat()
 
 
 def instance(session: Session, name: str) -> Instance:
-    return _instance(_row(session, name))
+    return _instance(find(session, name))
 
 
 def instances(session: Session) -> tuple[Instance, ...]:
@@ -203,7 +238,7 @@ def _lease(row: LeaseRow) -> Lease:
     )
 
 
-def _row(session: Session, name: str) -> InstanceRow:
+def find(session: Session, name: str) -> InstanceRow:
     row = session.get(InstanceRow, name)
     if row is None:
         raise NotFound(f"instance {name!r} is not known; `freehold instance list` shows all.")
@@ -220,6 +255,7 @@ def _instance(row: InstanceRow) -> Instance:
         tier=plan.request.tier,
         state=InstanceState(row.state),
         plan=plan,
+        target=Plan.model_validate_json(row.target) if row.target else None,
         created_at=datetime.fromisoformat(row.created_at),
         active_at=datetime.fromisoformat(row.active_at) if row.active_at else None,
     )

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from freehold.devices.base import Secrets
 from freehold.errors import BadInput
-from freehold.inventory import halls, installation, records, reservations
+from freehold.inventory import changes, halls, installation, records, reservations
 from freehold.inventory.engine import Database
 from freehold.inventory.halls import ImportCounts
 from freehold.inventory.handover import load_host_keys
 from freehold.models.access import Access
+from freehold.models.change import Change
 from freehold.models.hall import Device, Hall, load_hall
 from freehold.models.installation import Installed
 from freehold.models.instance import Evidence, EvidenceKind, Instance, InstanceState, Lease
 from freehold.models.plan import Hold, Plan
-from freehold.models.request import InstanceRequest
+from freehold.models.request import InstanceRequest, ScaleRequest
 from freehold.planning.snapshot import InventorySnapshot
 
 DEVICE_KEY = "devices/ssh-key"
@@ -146,10 +147,76 @@ class Inventory:
         with self._database.write() as session:
             return reservations.undo_plan(session, instance)
 
+    def place_change(self, request: ScaleRequest, plan: Callable[[Plan, InventorySnapshot], Plan]) -> Change:
+        """Plan what an active instance becomes, and take what that adds, in one transaction; a dry run takes nothing.
+
+        Raises what `plan` raises, and Conflict when the instance is not active. Repeating it gives the same change.
+        """
+        with self._database.write() as session:
+            return changes.place_change(session, request, plan)
+
+    def change(self, instance: str) -> Change:
+        """Raises NotFound when the instance is not being changed."""
+        with self._database.read() as session:
+            return changes.change(session, instance)
+
+    def keep_target(self, plan: Plan) -> None:
+        """Replace the plan that an instance is changed to by one that takes the same things."""
+        with self._database.write() as session:
+            changes.keep_target(session, plan)
+
+    def leaving(self, instance: str) -> Plan:
+        """What a change takes away, without the trunk memberships that other instances still need."""
+        with self._database.write() as session:
+            return changes.leaving(session, instance)
+
+    def joining(self, instance: str) -> Plan:
+        """What a change added and its undoing takes away, without what other instances still need."""
+        with self._database.write() as session:
+            return changes.joining(session, instance)
+
+    def settle_change(self, instance: str, forget: Collection[str] = ()) -> bool:
+        """The change is done: its plan is the instance's, what left is free, these files of it are gone.
+
+        Repeating it is harmless.
+        """
+        with self._database.write() as session:
+            return changes.settle(session, instance, forget)
+
+    def drop_change(self, instance: str, forget: Collection[str] = ()) -> bool:
+        """The change was taken back: the instance keeps its plan, what had joined is free, these files are gone.
+
+        Repeating it is harmless.
+        """
+        with self._database.write() as session:
+            return changes.drop(session, instance, forget)
+
     def install(self, given: Installed) -> bool:
         """Write down what people installed for an instance; it stays installed when the instance ends."""
         with self._database.write() as session:
             return installation.install(session, given)
+
+    def set_out_of_use(self, marks: Mapping[str, str]) -> bool:
+        """Mark servers (`srv-10`) and switch ports (`leaf1/swp7`), so that no plan takes them; True when that is new.
+
+        An empty reason puts one back in use.
+        """
+        with self._database.write() as session:
+            return installation.set_out_of_use(session, marks)
+
+    def replan(
+        self,
+        standing: Installed,
+        make: Callable[[Plan, InventorySnapshot], Plan],
+        record: Callable[[Plan, Plan], Evidence],
+    ) -> Plan:
+        """Exchange an instance's plan and holds for those that `make` gives, in one transaction.
+
+        `standing` is what people have installed of things that the new plan may leave behind. Raises what `make`
+        raises, and changes nothing then.
+        """
+        with self._database.write() as session:
+            return installation.replan(session, standing, make, record)
 
     def keep_evidence(self, evidence: Evidence) -> None:
         """Keep what was observed. The first under an id stands, so repeating is harmless."""

@@ -10,6 +10,7 @@ from freehold.models.base import Choice, Message, Model
 from freehold.models.cabling import Move, Verdict
 from freehold.models.hall import Cable
 from freehold.models.names import Name, Person
+from freehold.models.network import PortRef
 
 
 class ItemKind(Choice):
@@ -59,6 +60,7 @@ class Item(Model):
     by: str = ""
     at: datetime | None = None
     problem: str = ""
+    replaces: PortRef | None = Field(default=None, description="out of use: what is plugged here is pulled first")
 
 
 class Checklist(Model):
@@ -80,9 +82,13 @@ class Checklist(Model):
 
 
 class ConfirmItems(Message):
-    """`done` names items that are done (`all` means every open one); `problems` says of others why they cannot be."""
+    """`done` names items that are done (`all`: every open one); `problems` says why others cannot be, to the operators.
+
+    `out_of_use` says why a switch port or server of the list cannot be used: another is planned in its place.
+    """
 
     operator: Person
     done: tuple[str, ...] = ()
     problems: dict[str, str] = Field(default_factory=dict, description="item id -> why it could not be done")
+    out_of_use: dict[str, str] = Field(default_factory=dict, description="leaf1/swp7 or srv-10 -> why")
     comment: str = Field(default="", max_length=2000)

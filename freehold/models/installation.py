@@ -33,12 +33,30 @@ def miswire(label: str, verdict: Verdict, swapped_with: tuple[str, ...] = ()) ->
     return " ".join([f"{label}:", verdict, *([", ".join(sorted(swapped_with))] if swapped_with else [])])
 
 
+class Installed(PlanRef):
+    """What stands and is plugged from now on, as the inventory must know it."""
+
+    mounted: tuple[Name, ...] = ()
+    powered: tuple[Name, ...] = ()
+    cables: tuple[str, ...] = ()
+
+
+class ReplanInput(Model):
+    """What turned out to be out of use, and why; and what of it people have mounted and plugged already."""
+
+    out_of_use: dict[str, str] = Field(default_factory=dict)
+    standing: Installed
+
+
 class Progress(Model):
     """What a long installation hands on when its history is cut."""
 
     checklist: Checklist
     reissued: tuple[Reissue, ...] = ()
     until: datetime
+    to_planner: ReplanInput | None = None
+    stuck: str = Field(default="", description="why nothing could be planned instead of what is out of use")
+    changes: tuple[str, ...] = Field(default=(), description="how the plan was changed since it was approved")
 
 
 class InstallRequest(Model):
@@ -56,6 +74,13 @@ class WorkOrder(Model):
     checklist: Checklist
 
 
+class Replanned(WorkOrder):
+    """The plan as it is now. When nothing could be planned instead: why, and what is out of use in it."""
+
+    stuck: str = ""
+    out_of_use: dict[str, str] = Field(default_factory=dict)
+
+
 class ServerCheck(Model):
     """What answers where a server should. `wrong` is the kind of item to issue again."""
 
@@ -68,11 +93,3 @@ class JudgeInput(PlanRef):
     """Judge these cables of the instance's plan (by label)."""
 
     cables: tuple[str, ...]
-
-
-class Installed(PlanRef):
-    """What stands and is plugged from now on, as the inventory must know it."""
-
-    mounted: tuple[Name, ...] = ()
-    powered: tuple[Name, ...] = ()
-    cables: tuple[str, ...] = ()

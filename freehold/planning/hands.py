@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
 from freehold.models.cabling import CableFinding, Verdict
 from freehold.models.checklist import ConfirmItems, Item, ItemKind, ItemState
-from freehold.models.installation import Reissue
+from freehold.models.installation import Installed, Reissue
+from freehold.models.plan import Plan
 from freehold.planning.checklists import item_id
 
 Items = Mapping[str, Item]
@@ -19,11 +20,15 @@ _ASKED = (ItemState.OPEN, ItemState.PROBLEM)
 
 def refusal(items: Items, said: ConfirmItems) -> str:
     """Why this cannot be taken, in one sentence; empty when it can."""
-    if not said.done and not said.problems:
+    if not said.done and not said.problems and not said.out_of_use:
         return 'done: name items, e.g. ["power-on:srv-10"], or ["all"]; or give problems: {"item": "why"}'
     if unknown := sorted({*said.done, *said.problems} - {ALL} - items.keys()):
         known = ", ".join(i.id for i in items.values() if i.state in _ASKED) or "none: all are done"
         return f"done: there is no item {unknown[0]!r}; open are {known}"[:500]
+    return _refused_problems(said) or _refused_as_out_of_use(items, said)
+
+
+def _refused_problems(said: ConfirmItems) -> str:
     if both := sorted(set(said.done) & said.problems.keys()):
         return f"problems: {both[0]} cannot be both done and a problem"
     if ALL in said.problems:
@@ -33,11 +38,34 @@ def refusal(items: Items, said: ConfirmItems) -> str:
     return ""
 
 
+def _refused_as_out_of_use(items: Items, said: ConfirmItems) -> str:
+    for thing, why in said.out_of_use.items():
+        concerned = {i.id for i in items.values() if needs(i, thing)}
+        if not concerned:
+            things = dict.fromkeys(
+                t for i in items.values() for t in (i.device, str(i.cable.a) if i.cable else i.device)
+            )
+            return f"out_of_use: {thing!r} is no server and no switch port of this list; it has {', '.join(things)}"[
+                :500
+            ]
+        if not why.strip():
+            return f"out_of_use: say why {thing} cannot be used"
+        if done := sorted(concerned & set(said.done)):
+            return f"out_of_use: {done[0]} cannot be done with {thing}, which is out of use"
+    return ""
+
+
+def needs(item: Item, thing: str) -> bool:
+    """Whether an item is about this server or this port of a switch."""
+    return item.device == thing or (item.cable is not None and str(item.cable.a) == thing)
+
+
 def confirm(items: Items, said: ConfirmItems, at: datetime) -> tuple[dict[str, Item], tuple[str, ...]]:
     """The checklist after the message, and the ids that are newly done. What is done already stays as it is."""
     every = {i.id for i in items.values() if i.state is ItemState.OPEN} if ALL in said.done else set()
-    done = (every | set(said.done)) - said.problems.keys()
-    after = dict(items)
+    after = held_up(items, said.out_of_use, said.operator, at)
+    unusable = {name for name in items if after[name] is not items[name]}
+    done = (every | set(said.done)) - said.problems.keys() - unusable
     fresh = tuple(i for i in items if i in done and items[i].state in _ASKED)
     for name in fresh:
         after[name] = _said(items[name], ItemState.CONFIRMED, said.operator, at)
@@ -49,6 +77,51 @@ def confirm(items: Items, said: ConfirmItems, at: datetime) -> tuple[dict[str, I
 
 def _said(item: Item, state: ItemState, by: str, at: datetime, problem: str = "") -> Item:
     return item.model_copy(update={"state": state, "by": by, "at": at, "problem": problem})
+
+
+def held_up(items: Items, out_of_use: Mapping[str, str], by: str, at: datetime) -> dict[str, Item]:
+    """What needs something that is out of use cannot be done, and what was done with it is void."""
+    after = dict(items)
+    for thing, why in out_of_use.items():
+        for name, item in items.items():
+            if needs(item, thing):
+                problem = f"{thing} is out of use: {why.strip()}"[:500]
+                after[name] = _said(item, ItemState.PROBLEM, by, at, problem)
+    return after
+
+
+def exchanged(items: Items, wanted: Iterable[Item]) -> tuple[dict[str, Item], tuple[Item, ...]]:
+    """The checklist of a changed plan, and what is withdrawn: what is the same stays as it stands, the rest is new.
+
+    Work that is none of the plan's, like a stray cable, has no place and stays.
+    """
+    given = {item.id: item for item in wanted}
+    gone = tuple(i for i in items.values() if i.place and not _same(i, given.get(i.id)))
+    after = {n: items[n] if _same(i, items.get(n)) else _instead_of(i, gone) for n, i in given.items()}
+    return after | {n: i for n, i in items.items() if n not in after and i not in gone}, gone
+
+
+def _same(one: Item, other: Item | None) -> bool:
+    return other is not None and (one.device, one.place, one.cable) == (other.device, other.place, other.cable)
+
+
+def _instead_of(item: Item, gone: Iterable[Item]) -> Item:
+    """What was to lead to a broken port may be plugged there already."""
+    for old in gone:
+        if old.cable and item.cable and old.cable.b == item.cable.b:
+            words = f"It replaces cable {old.cable.label}: pull that out of {old.cable.a} and {old.cable.b} first."
+            return item.model_copy(update={"replaces": old.cable.a, "instruction": f"{item.instruction} {words}"})
+    return item
+
+
+def change_in_words(before: Plan, after: Plan, gone: Iterable[Item]) -> str:
+    """Why the plan was changed, and what is taken instead of what."""
+    why = "; ".join(dict.fromkeys(i.problem for i in gone if i.problem))
+    servers = [(b.server, a.server) for b, a in zip(before.servers, after.servers, strict=True)]
+    ports = {c.b: c.a for c in before.cables}
+    moved = [(str(ports[c.b]), str(c.a)) for c in after.cables if c.b in ports]
+    taken = ", ".join(f"{new} instead of {old}" for old, new in (*servers, *moved) if old != new)
+    return f"{why or 'changed'}: {taken}"
 
 
 def reopened(items: Items) -> dict[str, Item]:
@@ -129,3 +202,19 @@ def _stray(finding: CableFinding) -> Item:
 
 def count(items: Items, test: Callable[[Item], bool]) -> int:
     return sum(test(i) for i in items.values())
+
+
+def installed(items: Items, instance: str, by_word: Collection[str] = ()) -> Installed:
+    """What the inventory may know by now: mounted by word, switched on and cabled only as machines saw it.
+
+    With `by_word`, of these servers only, and what people say of their cables counts, too.
+    """
+    said = (ItemState.CONFIRMED, ItemState.VERIFIED)
+    chosen = [i for i in items.values() if not by_word or i.device in by_word]
+    proven = said if by_word else (ItemState.VERIFIED,)
+    return Installed(
+        instance=instance,
+        mounted=tuple(i.device for i in chosen if i.kind is ItemKind.RACK and i.state in said),
+        powered=tuple(i.device for i in chosen if i.kind is ItemKind.POWER_ON and i.state is ItemState.VERIFIED),
+        cables=tuple(i.cable.label for i in chosen if i.kind is ItemKind.CABLE and i.cable and i.state in proven),
+    )
