@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from freehold.models.base import Choice, Model
+from freehold.models.change import Change
 from freehold.models.instance import InstanceState
 from freehold.models.plan import Plan
 from freehold.models.policy import ApprovalPolicy
@@ -34,6 +35,14 @@ class PlanResult(Model):
 
     plan: Plan
     stages: tuple[str, ...] = ()
+    approval: ApprovalPolicy = ApprovalPolicy()
+    exists: bool = False
+
+
+class ChangeResult(Model):
+    """A change and what follows from it. `exists` is set when the instance already is what is asked for."""
+
+    change: Change
     approval: ApprovalPolicy = ApprovalPolicy()
     exists: bool = False
 

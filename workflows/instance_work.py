@@ -1,0 +1,174 @@
+"""What procedures do to an instance: its lease, hardware, cables, ports, servers, proofs.
+
+Every effect may be repeated, and puts its words beside the step that it belongs to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.cabling import CablingActivities
+    from activities.inventory import InventoryActivities
+    from activities.metrics import MetricsActivities
+    from activities.servers import ServerActivities
+    from activities.service import ServiceActivities
+    from activities.switches import SwitchActivities
+    from freehold.models.installation import InstallRequest
+    from freehold.models.plan import DeviceDiff, Plan
+    from freehold.models.procedure import Outcome
+    from freehold.models.work import (
+        DiskRef,
+        PlanRef,
+        ProbeInput,
+        ProbeKind,
+        ServerPreviewInput,
+        ServerRef,
+        SwitchPreviewInput,
+    )
+    from workflows import policies
+    from workflows.calls import call, together
+    from workflows.install_hardware import InstallHardware
+    from workflows.records import approval_evidence, lease
+    from workflows.steps import Steps
+    from workflows.switch_changes import SwitchChanges
+
+APPROVAL = "approval"
+INSTALL = "install hardware"
+CABLES = "check cables"
+PORTS = "configure switch ports"
+SECRETS = "issue secrets"
+ERASE = "erase disks"
+METRICS = "scrape metrics"
+SERVICE = "prove service"
+ISOLATION = "prove isolation"
+
+
+class InstanceWork:
+    """The hands of a procedure on one instance."""
+
+    def __init__(self, steps: Steps, instance: str, requested_by: str) -> None:
+        self.ref = PlanRef(instance=instance)
+        self._steps = steps
+        self._requested_by = requested_by
+        self._switches = SwitchChanges(steps.people)
+
+    async def take_lease(self) -> None:
+        await call(InventoryActivities.take_lease, lease(self.ref.instance), **policies.QUICK)
+
+    async def drop_lease(self) -> None:
+        await call(InventoryActivities.drop_lease, lease(self.ref.instance), **policies.QUICK)
+
+    async def keep_approval(self, plan: Plan, step: str = APPROVAL) -> None:
+        evidence = approval_evidence(plan, self._steps.approvals, self._steps.people.records)
+        await call(InventoryActivities.keep_evidence, evidence, **policies.QUICK)
+        self._steps.note(step, evidence.claim)
+
+    # -- looking ---------------------------------------------------------------------------------------
+
+    async def as_read(self, plan: Plan, part: Plan, servers: Iterable[str], keep: Iterable[str]) -> Plan:
+        """The plan with the exact change of every device, and with the ports of `part` as they are now.
+
+        `keep` names the servers whose fingerprint is kept, to compare with after an undo.
+        """
+        switches = [
+            call(
+                SwitchActivities.preview_switch,
+                SwitchPreviewInput(plan=part, switch=switch),
+                summary=switch,
+                **policies.DEVICE,
+            )
+            for switch in part.switches()
+        ]
+        kept = set(keep)
+        looks = [self.look_at_server(plan, server, server in kept) for server in servers]
+        previews, diffs = await asyncio.gather(together(switches), together(looks))
+        return plan.as_read(previews, diffs)
+
+    async def look_at_server(self, plan: Plan, server: str, keep: bool) -> DeviceDiff:
+        given = ServerPreviewInput(plan=plan, server=server, keep=keep)
+        return await call(ServerActivities.preview_server, given, summary=server, **policies.DEVICE)
+
+    async def check_as_before(self, plan: Plan) -> None:
+        """Prove that every device of the plan is as it was read."""
+        for switch in plan.switches():
+            given = SwitchPreviewInput(plan=plan, switch=switch)
+            await call(SwitchActivities.check_ports_as_before, given, summary=switch, **policies.DEVICE)
+        for ref in self._refs(plan):
+            await call(ServerActivities.check_as_before, ref, summary=ref.server, **policies.DEVICE)
+
+    async def prove(self, kind: ProbeKind) -> None:
+        given = ProbeInput(instance=self.ref.instance, kind=kind)
+        seen = await call(ServiceActivities.probe, given, **policies.DEVICE)
+        self._steps.note(SERVICE if kind is ProbeKind.CUSTOMER else ISOLATION, seen.note)
+
+    # -- hardware and network --------------------------------------------------------------------------
+
+    async def install(self, plan: Plan) -> Outcome:
+        """People do it, in a run of its own. What they installed stays, also when the plan does not come to be."""
+        run = f"install-{plan.instance}"
+        self._steps.note(INSTALL, f"technicians work from the checklist of run {run}")
+        ended = await workflow.execute_child_workflow(
+            InstallHardware.run,
+            InstallRequest(instance=plan.instance, requested_by=self._requested_by),
+            id=run,
+            static_summary=f"install hardware for {plan.instance}",
+        )
+        if ended.outcome != "installed":
+            raise ApplicationError(f"run {run} ended as {ended.outcome}: {ended.reason}", type="NotInstalled")
+        self._steps.note(INSTALL, f"done and verified, see run {run}")
+        return ended
+
+    async def check_cables(self) -> None:
+        seen = await call(CablingActivities.verify_cables, self.ref, **policies.DEVICE)
+        self._steps.note(CABLES, seen.diff)
+
+    async def open_ports(self, plan: Plan) -> None:
+        results = await together(self._switches.apply(plan.switch_change(s)) for s in plan.switches())
+        self._steps.note(PORTS, ", ".join(r.switch for r in results if r.changed) or "as wanted")
+
+    async def close_ports(self, plan: Plan) -> None:
+        await together(self._switches.apply(plan.switch_undo(switch)) for switch in plan.switches())
+
+    # -- secrets, servers, metrics ---------------------------------------------------------------------
+
+    async def issue_secrets(self) -> None:
+        await call(ServiceActivities.issue_secrets, self.ref, **policies.QUICK)
+
+    async def clear(self, plan: Plan) -> None:
+        """Undo what was done to servers that held nothing before."""
+        for server in plan.servers:
+            ref = ServerRef(instance=self.ref.instance, server=server.server)
+            await call(ServerActivities.remove, ref, summary=server.server, **policies.DEVICE)
+            for disk in server.disks:
+                given = DiskRef(**dict(ref), disk=disk)
+                await call(ServerActivities.erase_if_ours, given, summary=f"{server.server} {disk}", **policies.LONG)
+
+    async def remove(self, plan: Plan) -> None:
+        """Stop everything of the instance on these servers and take it off them."""
+        refs = self._refs(plan)
+        await together(call(ServerActivities.remove, ref, summary=ref.server, **policies.DEVICE) for ref in refs)
+
+    async def erase(self, plan: Plan) -> None:
+        disks = [
+            DiskRef(instance=self.ref.instance, server=server.server, disk=disk)
+            for server in plan.servers
+            for disk in server.disks
+        ]
+        records = await together(
+            call(ServerActivities.erase, d, summary=f"{d.server} {d.disk}", **policies.LONG) for d in disks
+        )
+        self._steps.note(ERASE, "; ".join(f"{r.server} {r.disk}: {r.method}" for r in records))
+
+    async def watch(self) -> None:
+        await call(MetricsActivities.watch, self.ref, **policies.QUICK)
+
+    async def unwatch(self) -> None:
+        await call(MetricsActivities.unwatch, self.ref, **policies.QUICK)
+
+    def _refs(self, plan: Plan) -> list[ServerRef]:
+        return [ServerRef(instance=self.ref.instance, server=s.server) for s in plan.servers]

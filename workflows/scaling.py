@@ -1,0 +1,254 @@
+"""How an instance is taken from one plan to the next while it serves: what `ScaleUp` and `ScaleDown` share."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.data import DataActivities
+    from activities.inventory import InventoryActivities
+    from activities.service import ServiceActivities
+    from freehold.models.change import Change, Way, WaypointRef, WaypointView
+    from freehold.models.plan import Plan
+    from freehold.models.procedure import Outcome
+    from freehold.models.request import ScaleRequest
+    from freehold.models.work import ChangeResult, ProbeKind
+    from workflows import policies
+    from workflows.calls import call
+    from workflows.ends import to_the_end
+    from workflows.instance_work import (
+        APPROVAL,
+        CABLES,
+        ERASE,
+        INSTALL,
+        ISOLATION,
+        METRICS,
+        PORTS,
+        SECRETS,
+        SERVICE,
+        InstanceWork,
+    )
+    from workflows.moving import Moving
+    from workflows.records import undo_evidence
+    from workflows.steps import Steps, Work
+
+RETIRE = "clear what leaves"
+CLOSE = "close its ports"
+SETTLE = "settle"
+
+
+class Scaling:
+    """Brings an active instance to what the request asks for, or back to where it was."""
+
+    def __init__(self, procedure: str, request: ScaleRequest) -> None:
+        self._request = request
+        self.steps = Steps(procedure, request.instance, "", "", request.requested_by)
+        self._work = InstanceWork(self.steps, request.instance, request.requested_by)
+        self._moving = Moving(self.steps)
+        self._change: Change | None = None
+        self._waypoints: tuple[WaypointView, ...] = ()
+        self._reached = ""
+        self._way_back: list[WaypointView] | None = None
+
+    async def run(self) -> Outcome:
+        self.steps.expect("plan", APPROVAL, INSTALL, CABLES, PORTS, SECRETS)
+        return await self.steps.through(self._scale, self._outcome)
+
+    async def _scale(self) -> Outcome:
+        planned = await self._plan()
+        if planned.exists:
+            self.steps.no_way_back("nothing is to be changed")
+            return await self._end("active", "it is already so")
+        if self._request.dry_run:
+            return await self._end("planned")
+        await self._approve(planned)
+        await self._join(self._of_change.joining)
+        await self._go()
+        await self.steps.do(SERVICE, lambda: self._work.prove(ProbeKind.CUSTOMER))
+        await self.steps.do(ISOLATION, lambda: self._work.prove(ProbeKind.STRANGER))
+        self.steps.no_way_back("what leaves is being cleared and erased, as approved")
+        return await to_the_end(self._retire())
+
+    # -- plan and approval -----------------------------------------------------------------------------
+
+    async def _plan(self) -> ChangeResult:
+        """Lease, plan, reservation and a look at every device; nothing is touched."""
+        if not self._request.dry_run:
+            await self.steps.do("plan", self._work.take_lease, undo=self._work.drop_lease, park=False)
+        planned = await self.steps.do("plan", self._place, undo=self._drop, park=False)
+        if not planned.exists:
+            self.steps.expect(*(w.name for w in self._waypoints), SERVICE, ISOLATION)
+            self.steps.expect(RETIRE, CLOSE, ERASE, SETTLE, METRICS)
+            await self.steps.do("plan", self._look_at_devices, park=not self._request.dry_run)
+        return planned
+
+    async def _place(self) -> ChangeResult:
+        """Plan, and reserve what joins."""
+        planned = await call(InventoryActivities.place_change, self._request, **policies.QUICK)
+        before, after = planned.change.before, planned.change.after
+        self._change, self.steps.plan = planned.change, after
+        self.steps.is_about(before.request.customer, before.request.site)
+        if not planned.exists:
+            self._waypoints = await call(DataActivities.waypoints, Way(change=planned.change), **policies.QUICK)
+        return planned
+
+    async def _look_at_devices(self) -> None:
+        """Ports and servers that join are remembered as they are; servers that stay show what they will become."""
+        change, keep = self._of_change, not self._request.dry_run
+        joining = [s.server for s in change.joining.servers]
+        later = {*change.after.installs, *change.after.power_on}
+        now = [s.server for s in change.after.servers if s.server not in later]
+        plan = await self._work.as_read(change.after, change.joining, now, joining if keep else ())
+        if keep:
+            await call(InventoryActivities.keep_target, plan, **policies.QUICK)
+        self._is_to_become(plan)
+
+    async def _approve(self, planned: ChangeResult) -> None:
+        policy = planned.approval.model_copy(update={"why": f"{planned.approval.why}; {self._consequences()}"})
+        await self.steps.approve(APPROVAL, self._of_change.after, policy)
+        if self.steps.approvals:
+            await self.steps.do(APPROVAL, lambda: self._work.keep_approval(self._of_change.after))
+
+    def _consequences(self) -> str:
+        """What cannot be taken back, and from which step on."""
+        leaving = self._of_change.leaving.servers
+        until = f"it can be aborted until {ISOLATION} is done, and keeps what was written meanwhile"
+        if not leaving:
+            return f"no server leaves; {until}"
+        disks = [f"{s.server} {disk}" for s in leaving for disk in s.disks]
+        erased = f", and {', '.join(disks)} erased" if disks else ""
+        names = ", ".join(s.server for s in leaving)
+        return f"{names} {'leaves' if len(leaving) == 1 else 'leave'}{erased}; {until}: from {RETIRE} on only forward"
+
+    # -- what joins ------------------------------------------------------------------------------------
+
+    async def _join(self, joining: Plan) -> None:
+        if self._of_change.after.needs_hands:
+            await self.steps.do(INSTALL, self._install)
+        else:
+            self.steps.skip(INSTALL, "all of it is mounted, cabled and switched on")
+        if joining.servers:
+            await self.steps.do(CABLES, self._work.check_cables)
+            await self.steps.do(PORTS, lambda: self._work.open_ports(self._of_change.joining), undo=self._close_ports)
+        else:
+            self._skip((CABLES, PORTS), "no server joins")
+        await self.steps.do(SECRETS, self._work.issue_secrets, undo=self._tidy_up)
+
+    async def _install(self) -> None:
+        ended = await self._work.install(self._of_change.after)
+        after = ended.plan or self._of_change.after
+        for server in (*after.installs, *after.power_on):
+            await self._work.look_at_server(after, server, keep=True)
+
+    async def _close_ports(self) -> None:
+        await self._work.close_ports(await call(InventoryActivities.joining, self._work.ref, **policies.QUICK))
+
+    async def _tidy_up(self) -> None:
+        await call(ServiceActivities.tidy_up, self._work.ref, **policies.QUICK)
+
+    # -- the way, and the way back ---------------------------------------------------------------------
+
+    async def _go(self) -> None:
+        """Where servers join, the first waypoint only prepares them; all others are undone by one way back."""
+        turning = 1 if self._of_change.joining.servers else 0
+        for number, waypoint in enumerate(self._waypoints):
+            undo: Work[object] | None = None
+            if number < turning:
+                undo = self._clear
+            elif number == turning:
+                undo = partial(self._go_back, waypoint.name)
+            await self.steps.do(waypoint.name, partial(self._reach, waypoint), undo=undo)
+
+    async def _reach(self, waypoint: WaypointView) -> None:
+        self._reached = waypoint.name
+        ref = WaypointRef(instance=self._request.instance, waypoint=waypoint.name)
+        await self._moving.reach(waypoint.name, ref, waypoint)
+
+    async def _clear(self) -> None:
+        await self._work.clear(self._of_change.joining)
+
+    async def _go_back(self, step: str) -> None:
+        """Over the waypoints that the service names, each once, also when one of them fails for a while."""
+        way = Way(change=self._of_change, back=True, reached=self._reached)
+        if self._way_back is None:
+            self._way_back = list(await call(DataActivities.waypoints, way, **policies.QUICK))
+        while self._way_back:
+            waypoint = self._way_back[0]
+            ref = WaypointRef(instance=self._request.instance, waypoint=waypoint.name, back=True, reached=self._reached)
+            await self._moving.reach(step, ref, waypoint)
+            self._way_back.pop(0)
+        await call(DataActivities.come_back, way, **policies.QUICK)
+
+    async def _drop(self) -> None:
+        """Prove that what had joined is as it was read, then forget the change."""
+        if self._request.dry_run:
+            return
+        plan = self.steps.plan
+        if plan is not None and plan.diffs:
+            joining = await call(InventoryActivities.joining, self._work.ref, **policies.QUICK)
+            await self._work.check_as_before(joining)
+            await call(InventoryActivities.keep_evidence, undo_evidence(joining), **policies.QUICK)
+        await call(InventoryActivities.drop_change, self._work.ref, **policies.QUICK)
+
+    # -- what leaves -----------------------------------------------------------------------------------
+
+    async def _retire(self) -> Outcome:
+        leaving = self._of_change.leaving
+        if leaving.servers:
+            await self.steps.do(RETIRE, lambda: self._work.remove(leaving))
+            await self.steps.do(CLOSE, self._close_leaving)
+            await self.steps.do(ERASE, lambda: self._work.erase(leaving))
+        else:
+            self._skip((RETIRE, CLOSE, ERASE), "no server leaves")
+        await self.steps.do(SETTLE, self._settle)
+        await self.steps.do(METRICS, self._work.watch)
+        return await self._end("active", step=METRICS)
+
+    async def _close_leaving(self) -> None:
+        await self._work.close_ports(await call(InventoryActivities.leaving, self._work.ref, **policies.QUICK))
+
+    async def _settle(self) -> None:
+        await call(InventoryActivities.settle_change, self._work.ref, **policies.QUICK)
+        await self._tidy_up()
+
+    def _skip(self, steps: tuple[str, ...], why: str) -> None:
+        for step in steps:
+            self.steps.skip(step, why)
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    async def _end(self, outcome: str, reason: str = "", step: str = "plan") -> Outcome:
+        await self.steps.do(step, self._work.drop_lease)
+        await self.steps.finish(outcome)
+        return self._outcome(outcome, reason)
+
+    def _outcome(self, outcome: str, reason: str = "") -> Outcome:
+        change, plan = self._change, self.steps.plan
+        active = outcome == "active" and plan is not None
+        return Outcome(
+            instance=self._request.instance,
+            outcome=outcome,
+            reason=reason,
+            endpoint=plan.endpoint.url if plan and active else "",
+            plan_hash=plan.hash if plan else "",
+            plan=plan if self._request.dry_run else None,
+            details=self._summary(change) if change else {},
+        )
+
+    def _summary(self, change: Change) -> dict[str, object]:
+        return {
+            "joins": [s.server for s in change.joining.servers],
+            "leaves": [s.server for s in change.leaving.servers],
+            "waypoints": [w.name for w in self._waypoints],
+        }
+
+    def _is_to_become(self, plan: Plan) -> None:
+        self._change = self._of_change.model_copy(update={"after": plan})
+        self.steps.plan = plan
+
+    @property
+    def _of_change(self) -> Change:
+        assert self._change is not None, "a step that needs the change ran before it"
+        return self._change
