@@ -75,5 +75,5 @@ def _all() -> Iterable[Select[*tuple[Any, ...]]]:
     for table in (HallRow, SiteRow, RackRow, DeviceRow, CableRow, CustomerRow, HoldRow, FileRow):
         yield select(table.__table__)
     live = InstanceRow.state != InstanceState.GONE
-    yield select(InstanceRow.name, InstanceRow.state, InstanceRow.plan).where(live)
+    yield select(InstanceRow.name, InstanceRow.state, InstanceRow.plan, InstanceRow.target).where(live)
     yield select(LeaseRow.instance, LeaseRow.procedure, LeaseRow.workflow_id, LeaseRow.run_id)

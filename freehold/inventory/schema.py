@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Index, LargeBinary, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that this code is written for."""
 
 
@@ -78,6 +78,9 @@ class InstanceRow(Base):
     plan: Mapped[str] = mapped_column(Text)
     created_at: Mapped[str]
     active_at: Mapped[str | None]
+    target: Mapped[str | None] = mapped_column(Text, default=None)
+    given_up: Mapped[str | None] = mapped_column(default=None)
+    """Which of its two plans an instance lets go of at the end of a change, once that is certain: plan or target."""
 
 
 class LeaseRow(Base):
