@@ -10,6 +10,7 @@ from freehold.devices.sights import Answer, look
 from freehold.errors import BadInput
 from freehold.inventory import Inventory
 from freehold.models.cabling import CableFinding, CablesInput, CablingReport, Verdict
+from freehold.models.change import Change
 from freehold.models.hall import Cable, Device, DeviceKind, Hall
 from freehold.models.instance import Instance, InstanceState
 from freehold.models.network import PortRef
@@ -56,7 +57,8 @@ def of_plan(inventory: Inventory, plan: Plan, labels: Collection[str] = ()) -> Q
 
 def answer(question: Question, inventory: Inventory, devices: Devices) -> CablingReport:
     """Read the devices and judge. Changes nothing."""
-    answers = look(devices, inventory.access, question.reads)
+    ends = [end for c in question.cables if c.label in question.labels for end in (c.a, c.b)]
+    answers = look(devices, inventory.access, question.reads, ends)
     macs = {n.mac: PortRef(device=d.name, port=n.name) for d in question.hall.devices for n in d.nics}
     sights = [sight for a in answers for sight in a.sights]
     findings = concerning(judge(question.cables, sights, macs), question.labels, question.devices)
@@ -81,10 +83,10 @@ def _no_mistake(finding: CableFinding, question: Question, answers: Sequence[Ans
 
 def _question(inventory: Inventory, given: CablesInput) -> Question:
     if given.instance:
-        return of_plan(inventory, inventory.instance(given.instance).plan)
+        return of_plan(inventory, _whole(inventory.instance(given.instance)))
     hall = inventory.hall()
     chosen = _chosen(hall, given)
-    planned = [c for i in inventory.instances() if _lives(i) for c in _planned(i.plan)]
+    planned = [c for i in inventory.instances() if _lives(i) for c in _planned(_whole(i))]
     cables = _together(hall.cables, planned)
     asked = [c for c in cables if {c.a.device, c.b.device} & chosen]
     ends = chosen | {end.device for c in asked for end in (c.a, c.b)}
@@ -120,6 +122,14 @@ def _chosen(hall: Hall, given: CablesInput) -> set[str]:
 def _can_be_read(device: Device) -> bool:
     """Customers' hosts are not asked: the switch's end shows enough."""
     return device.powered and device.kind is not DeviceKind.HOST and (device.position is not None)
+
+
+def _whole(instance: Instance) -> Plan:
+    """The instance's plan; while it changes, with what joins and what leaves."""
+    if instance.target is None:
+        return instance.plan
+    leaving = Change(before=instance.plan, after=instance.target).leaving
+    return instance.target.model_copy(update={"servers": (*instance.target.servers, *leaving.servers)})
 
 
 def _lives(instance: Instance) -> bool:
