@@ -58,6 +58,7 @@ class ServerKind(Model):
 
     roles: tuple[Role, ...] = Field(min_length=1)
     count: int = Field(ge=1)
+    most: int = Field(ge=1)
     networks: tuple[NetworkPurpose, ...] = Field(min_length=1)
     cores: int = Field(ge=1)
     memory_gib: int = Field(ge=1)
@@ -65,13 +66,19 @@ class ServerKind(Model):
     disk_fixed_gib: float = Field(default=0, ge=0)
     disk_per_gib: float = Field(default=0, ge=0)
 
-    def need(self, capacity_gib: int, replicas: int) -> ServerNeed:
+    def count_for(self, request: InstanceRequest) -> int:
+        """How many servers of this kind a request takes."""
+        wanted = request.storage_servers if Role.STORAGE in self.roles else request.web_servers
+        return wanted or self.count
+
+    def need(self, request: InstanceRequest, replicas: int) -> ServerNeed:
         # A replica lies on one server only, so `count` servers share all replicas among them.
-        on_each = capacity_gib * replicas / self.count
+        count = self.count_for(request)
+        on_each = request.capacity_gib * replicas / count
         disk_gib = math.ceil((self.disk_fixed_gib + self.disk_per_gib * on_each) / self.disks) if self.disks else 0
         return ServerNeed(
             roles=tuple(role.value for role in self.roles),
-            count=self.count,
+            count=count,
             networks=self.networks,
             disks=self.disks,
             disk_gib=disk_gib,
@@ -85,7 +92,6 @@ class Tier(Model):
     provision: bool
     objects: Objects
     replicas: int = Field(ge=1)
-    part_power: int = Field(ge=1, le=24)
     isolation: LayerIsolation
     capacity_gib: Capacity
     features: tuple[Name, ...]
@@ -154,6 +160,7 @@ class Intervals(Model):
 class Blueprint(Model):
     description: str
     region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    part_power: int = Field(ge=1, le=24)
     tiers: dict[Name, Tier] = Field(min_length=1)
     features: dict[Name, Feature]
     pipeline: tuple[Middleware, ...]
@@ -189,20 +196,29 @@ class Blueprint(Model):
         return tuple(m for m in self.pipeline if m not in optional or m in wanted)
 
     def check(self, request: InstanceRequest) -> None:
-        """Refuse what this blueprint does not allow: raises BadInput in one sentence."""
-        tier = self.tier(request)
-        if not tier.provision:
+        """Refuse a new instance that this blueprint does not allow: raises BadInput in one sentence."""
+        if not self.tier(request).provision:
             allowed = ", ".join(sorted(name for name, t in self.tiers.items() if t.provision))
             raise BadInput(f"tier {request.tier!r} cannot be provisioned directly; begin with: {allowed}")
+        self.check_size(request)
+
+    def check_size(self, request: InstanceRequest) -> None:
+        """Refuse what the tier cannot be: isolation, capacity, features, number of servers."""
+        tier = self.tier(request)
         for layer in ("web", "storage"):
             _one_of(layer, getattr(request, layer), getattr(tier.isolation, layer), request.tier)
-        least, most = tier.capacity_gib.least, tier.capacity_gib.most
-        if not least <= request.capacity_gib <= most:
-            raise BadInput(
-                f"capacity_gib {request.capacity_gib} is outside tier {request.tier!r}; allowed: {least} to {most}"
-            )
+        _within("capacity_gib", request.capacity_gib, tier.capacity_gib.least, tier.capacity_gib.most, request.tier)
         for feature in request.features:
             _one_of("feature", feature, tier.features, request.tier)
+        for role in (Role.WEB, Role.STORAGE):
+            field, kind = f"{role}_servers", next(k for k in tier.servers if role in k.roles)
+            _within(field, getattr(request, field) or kind.count, kind.count, kind.most, request.tier)
+
+
+def _within(field: str, given: int, least: int, most: int, tier: str) -> None:
+    if not least <= given <= most:
+        allowed = f"{least} to {most}" if least < most else str(least)
+        raise BadInput(f"{field} {given} is outside tier {tier!r}; allowed: {allowed}")
 
 
 def _one_of(what: str, wanted: str, possible: tuple[str, ...], tier: str) -> None:

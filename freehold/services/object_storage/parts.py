@@ -52,10 +52,12 @@ def network_unit(nic: str) -> str:
     return f"freehold-network@{nic}.service"
 
 
-def drop_in(unit: str, after: tuple[str, ...] = (), mounts: tuple[str, ...] = (), command: str = "") -> File:
-    """Makes a packaged unit wait for what it needs at boot, come back when it dies, and run `command` if given."""
+def drop_in(
+    unit: str, after: tuple[str, ...] = (), mounts: tuple[str, ...] = (), command: str = "", reload: str = ""
+) -> File:
+    """Makes a packaged unit wait for what it needs at boot, come back when it dies, and run the commands if given."""
     path = f"{UNITS}/{unit}.d/freehold.conf"
-    return text(path, "base/drop-in.conf.j2", after=after, mounts=mounts, command=command)
+    return text(path, "base/drop-in.conf.j2", after=after, mounts=mounts, command=command, reload=reload)
 
 
 def served(unit: str, *read: File, ready: tuple[str, ...] = (), reload_on: tuple[str, ...] = ()) -> Unit:

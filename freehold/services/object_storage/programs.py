@@ -29,12 +29,16 @@ def _swift_conf(layout: Layout) -> File:
     )  # fmt: skip
 
 
-def rings(layout: Layout) -> Part:
-    """Servers read rings again by themselves, so no unit is restarted for them."""
-    rings = tuple(
+def _rings(layout: Layout) -> tuple[File, ...]:
+    return tuple(
         File(path=f"/etc/swift/{name}.ring.gz", content=_encoded(ring.ring), base64=True)
         for name, ring in layout.rings.items()
     )
+
+
+def rings(layout: Layout) -> Part:
+    """Storage servers read rings again by themselves, and only to pass on what is not theirs."""
+    rings = _rings(layout)
     return Part(directories=(Directory(path=_CONF),), files=(_swift_conf(layout), *rings), purge=("/var/cache/swift",))
 
 
@@ -75,11 +79,13 @@ def databases(layout: Layout, server: PlannedServer) -> Part:
 
 def objects(layout: Layout, server: PlannedServer) -> Part:
     """The object server, on MariaDB or on disks."""
-    config = _server_conf(layout, server, "object", port=layout.object_port, objects=layout.tier.objects.value)
-    after = ("mariadb.service",) if layout.tier.objects is Objects.MARIADB else ()
+    mariadb = layout.objects(server) is Objects.MARIADB
+    port = layout.object_port(server)
+    config = _server_conf(layout, server, "object", port=port, objects=layout.objects(server).value)
+    after = ("mariadb.service",) if mariadb else ()
     waits = _waits(server, "swift-object.service", *after, command=f"/usr/bin/swift-object-server {config.path}")
-    program = _program() if layout.tier.objects is Objects.MARIADB else ()
-    ready = answers(f"http://{layout.back_address(server)}:{layout.object_port}/healthcheck")
+    program = _program() if mariadb else ()
+    ready = answers(f"http://{layout.back_address(server)}:{port}/healthcheck")
     return Part(
         packages=("swift-object", "curl"),
         directories=tuple(
@@ -91,7 +97,7 @@ def objects(layout: Layout, server: PlannedServer) -> Part:
     )
 
 
-def updates(layout: Layout) -> Part:
+def updates(layout: Layout, server: PlannedServer) -> Part:
     """What daemons would do all the time is done now and then: late updates, and the care for objects in MariaDB."""
     every, swift = layout.blueprint.intervals, ("swift-account.service", "swift-container.service")
     commands = (
@@ -99,7 +105,7 @@ def updates(layout: Layout) -> Part:
         f"/usr/bin/swift-container-updater {_CONF}/container-server.conf once",
     )
     parts = [periodic("freehold-updates", "late updates of listings and totals", commands, every.updates, after=swift)]
-    if layout.tier.objects is Objects.MARIADB:
+    if layout.objects(server) is Objects.MARIADB:
         for name, description, interval_s in (
             ("collector", "objects nobody needs any more", every.collector),
             ("auditor", "objects read and checked", every.auditor),
@@ -127,25 +133,38 @@ def rsync(layout: Layout, server: PlannedServer) -> Part:
     return Part(packages=("rsync",), files=(config, waits), units=(served("rsync.service", config, waits),))
 
 
-def memcached(layout: Layout) -> Part:
-    config = text("/etc/memcached.conf", f"{_FOLDER}/web/memcached.conf.j2", ports=layout.blueprint.ports)
-    return Part(packages=("memcached",), files=(config,), units=(served("memcached.service", config),))
+def memcached(layout: Layout, server: PlannedServer) -> Part:
+    config = text(
+        "/etc/memcached.conf", f"{_FOLDER}/web/memcached.conf.j2",
+        address=layout.proxy_address(server), ports=layout.blueprint.ports,
+    )  # fmt: skip
+    waits = drop_in("memcached.service", after=_back_network(server))
+    return Part(
+        packages=("memcached",), files=(config, waits), units=(served("memcached.service", config, waits),)
+    )  # fmt: skip
 
 
-def proxy(layout: Layout) -> Part:
+def proxy(layout: Layout, server: PlannedServer) -> Part:
+    """Reloaded, not restarted, when what it reads changes: its worker ends its requests while a new one begins."""
+    fellows = layout.proxies(server)
     config = text(
         f"{_CONF}/proxy-server.conf", f"{_FOLDER}/web/proxy-server.conf.j2", mode=0o640, group="swift",
         middleware=layout.blueprint.middleware(layout.plan.request.features), eggs=_EGGS,
-        ports=layout.blueprint.ports, region=layout.blueprint.region, replicas=layout.tier.replicas,
+        ports=layout.blueprint.ports, region=layout.blueprint.region,
+        address=layout.proxy_address(server), caches=[layout.proxy_address(s) for s in fellows],
+        replicas=layout.generations[-1].replicas,
         customer=layout.customer, secret_key=layout.secret("s3-key"),
     )  # fmt: skip
-    command = f"/usr/bin/swift-proxy-server {config.path}"
-    waits = drop_in("swift-proxy.service", after=("memcached.service",), command=command)
-    ready = answers(f"http://127.0.0.1:{layout.blueprint.ports.proxy}/info")
+    waits = drop_in(
+        "swift-proxy.service", after=("memcached.service", *_back_network(server)),
+        command=f"/usr/bin/swift-proxy-server {config.path}", reload="/usr/bin/swift-reload $MAINPID",
+    )  # fmt: skip
+    ready = answers(f"http://{layout.proxy_address(server)}:{layout.blueprint.ports.proxy}/info")
+    read = tuple(file.path for file in (config, *_rings(layout)))
     return Part(
         packages=("swift-proxy", "curl"),
         files=(config, waits),
-        units=(served("swift-proxy.service", _swift_conf(layout), config, waits, ready=ready),),
+        units=(served("swift-proxy.service", _swift_conf(layout), waits, ready=ready, reload_on=read),),
     )
 
 
@@ -157,10 +176,13 @@ def _server_conf(layout: Layout, server: PlannedServer, kind: str, **given: Any)
 
 
 def _waits(server: PlannedServer, unit: str, *after: str, command: str = "") -> File:
-    back = server.nic(NetworkPurpose.BACK)
-    network = (network_unit(back.nic),) if back else ()
     mounts = tuple(f"{NODE}/{device}" for device in devices(server))
-    return drop_in(unit, after=(*network, *after), mounts=mounts, command=command)
+    return drop_in(unit, after=(*_back_network(server), *after), mounts=mounts, command=command)
+
+
+def _back_network(server: PlannedServer) -> tuple[str, ...]:
+    back = server.nic(NetworkPurpose.BACK)
+    return (network_unit(back.nic),) if back else ()
 
 
 def _program() -> tuple[File, ...]:

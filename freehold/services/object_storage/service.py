@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
+from typing import Any
 
+from freehold.models.change import Change, Round, WaypointRef
 from freehold.models.plan import Plan, PlannedServer
 from freehold.models.request import InstanceRequest
 from freehold.models.server import secret_token
-from freehold.services.base import MetricsTarget, Probe, SecretKind, SecretNeed, ServerNeed, Stage
-from freehold.services.object_storage import proofs, servers
+from freehold.services.base import MetricsTarget, Probe, SecretKind, SecretNeed, ServerNeed, Stage, Waypoint
+from freehold.services.object_storage import errands, judging, proofs, servers, way
 from freehold.services.object_storage.blueprint import Blueprint, Role, blueprint
 from freehold.services.object_storage.layout import Layout, secret_name
 from freehold.services.object_storage.parts import Part, intent
@@ -34,12 +36,15 @@ class ObjectStorage:
         # Every activity of an instance asks for them again.
         self.stages = lru_cache(maxsize=256)(self._stages)
 
+    def tiers(self) -> Collection[str]:
+        return self._blueprint.tiers.keys()
+
     def check(self, request: InstanceRequest) -> None:
         self._blueprint.check(request)
 
     def needs(self, request: InstanceRequest) -> tuple[ServerNeed, ...]:
         tier = self._blueprint.tier(request)
-        return tuple(kind.need(request.capacity_gib, tier.replicas) for kind in tier.servers)
+        return tuple(kind.need(request, tier.replicas) for kind in tier.servers)
 
     def secrets(self, plan: Plan) -> tuple[SecretNeed, ...]:
         return (
@@ -58,6 +63,37 @@ class ObjectStorage:
                 parts[server.server] += added(layout, server)
             stages.append(Stage(name=name, intents=tuple(intent(s.server, parts[s.server]) for s in plan.servers)))
         return tuple(stages)
+
+    def check_change(self, before: InstanceRequest, after: InstanceRequest) -> None:
+        self._blueprint.check_size(after)
+
+    def evolve(self, before: Plan, after: Plan) -> Plan:
+        stops = way.path(before, after, self._blueprint)
+        return after.model_copy(update={"remembered": stops[-1].layout.remembered()})
+
+    def path(self, before: Plan, after: Plan) -> tuple[Waypoint, ...]:
+        return tuple(map(self._waypoint, way.path(before, after, self._blueprint)))
+
+    def way_back(self, before: Plan, after: Plan, reached: str) -> tuple[Waypoint, ...]:
+        return tuple(map(self._waypoint, way.way_back(before, after, reached, self._blueprint)))
+
+    def came_back(self, before: Plan, after: Plan, reached: str) -> Plan:
+        stops = way.way_back(before, after, reached, self._blueprint)
+        return before.model_copy(update={"remembered": stops[-1].layout.remembered()}) if stops else before
+
+    def judge(self, change: Change, waypoint: WaypointRef, answers: Mapping[str, Mapping[str, Any]]) -> Round:
+        given = (change.before, change.after, self._blueprint)
+        stops = way.way_back(*given[:2], waypoint.reached, given[2]) if waypoint.back else way.path(*given)
+        return judging.judge(next(stop for stop in stops if stop.name == waypoint.waypoint), answers)
+
+    def _waypoint(self, stop: way.Stop) -> Waypoint:
+        layout = stop.layout
+        intents = tuple(intent(name, self._parts(layout, layout.server(name))) for name in stop.configure)
+        return Waypoint(name=stop.name, intents=intents, rolling=stop.rolling, errands=errands.of(stop))
+
+    @staticmethod
+    def _parts(layout: Layout, server: PlannedServer) -> list[Part]:
+        return [part for _, added in _STAGES for part in added(layout, server)]
 
     def builders(self, plan: Plan) -> Mapping[str, bytes]:
         return {f"{name}.builder": ring.builder for name, ring in self._layout(plan).rings.items()}
@@ -95,4 +131,4 @@ class ObjectStorage:
         return proofs.stranger_probe(self._layout(plan), host, address)
 
     def _layout(self, plan: Plan) -> Layout:
-        return Layout(plan, self._blueprint)
+        return Layout.of(plan, self._blueprint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,17 +108,23 @@ class Bench:
             self.secrets.ensure(need.name, make[need.kind])
 
 
-@pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory, storage: Service) -> Iterator[Bench]:
-    if os.geteuid() != 0:
-        pytest.skip("only root can boot machines")
-    folder: Path = tmp_path_factory.mktemp("service")
+@contextmanager
+def storage_bench(name: str, management: str, folder: Path) -> Iterator[Bench]:
+    """The bench in a lab of its own, with all secrets made and all ports open; nothing is installed yet."""
     devices = ["leaf1", "leaf2", SERVER, CUSTOMER_HOST, STRANGER_HOST]
-    with small_lab("service", "198.18.48.0/25", devices) as lab:
+    with small_lab(name, management, devices) as lab:
         secrets = FileSecrets(folder / "secrets")
         secrets.put("devices/ssh-key", (lab.handover / "id_ed25519").read_text())
         keys = load_host_keys(lab.handover / "known_hosts", lab.hall)
-        bench = Bench(lab, make_plan(lab.hall), storage, secrets, RealDevices(secrets), keys)
+        bench = Bench(lab, make_plan(lab.hall), service("object-storage"), secrets, RealDevices(secrets), keys)
         bench.make_secrets()
         bench.open_ports()
+        yield bench
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can boot machines")
+    with storage_bench("service", "198.18.48.0/25", tmp_path_factory.mktemp("service")) as bench:
         yield bench

@@ -168,14 +168,14 @@ print(json.dumps({"read": len(told), "found": secret in told}))
         assert seen["found"] is False, name
 
 
-def test_a_new_key_restarts_the_proxy_and_nothing_else(bench: Bench) -> None:
+def test_a_new_key_reloads_the_proxy_and_nothing_else(bench: Bench) -> None:
     """The tests after this one use the new key."""
     old, new = bench.secrets.get("instances/acme-1/s3-key"), authority.password()
     bench.secrets.put("instances/acme-1/s3-key", new)
     with bench.session(SERVER) as server:
         result = server.apply(bench.service.stages(bench.plan)[-1].intents[0])
     units = [line for line in result.diff.splitlines() if line.startswith(("~ unit", "+ unit"))]
-    assert units == ["~ unit swift-proxy.service: restart"]
+    assert units == ["~ unit swift-proxy.service: reload"]
     assert old not in result.diff
     assert new not in result.diff
 

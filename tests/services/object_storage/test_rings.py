@@ -10,22 +10,22 @@ from pathlib import Path
 
 from freehold.models.plan import Plan
 from freehold.services.base import Service
-from freehold.services.object_storage.rings import RingDevice, new_ring
+from freehold.services.object_storage.rings import Generation, RingDevice, ring_of
 
 DEVICES = tuple(RingDevice(f"10.0.0.{n}", 6200, "d1", zone=1 + n % 3) for n in range(1, 7))
 
 _HASH = """
 import hashlib
 from tests.services.object_storage.test_rings import DEVICES
-from freehold.services.object_storage.rings import new_ring
-made = new_ring("acme-1/object", DEVICES, 3, 8)
+from freehold.services.object_storage.rings import Generation, ring_of
+made = ring_of("acme-1/object", (Generation(3, DEVICES),), 8)
 print(hashlib.sha256(made.ring + made.builder).hexdigest())
 """
 
 
 def test_every_process_makes_the_same_bytes() -> None:
     """Also under another seed of Python's hashes, which order sets."""
-    made = new_ring("acme-1/object", DEVICES, 3, 8)
+    made = ring_of("acme-1/object", (Generation(3, DEVICES),), 8)
     here = hashlib.sha256(made.ring + made.builder).hexdigest()
     for seed in ("1", "2"):
         done = subprocess.run(
@@ -42,7 +42,7 @@ def test_every_process_makes_the_same_bytes() -> None:
 def test_swift_reads_what_was_planned(tmp_path: Path) -> None:
     from swift.common.ring import RingBuilder, RingData
 
-    made = new_ring("acme-1/object", DEVICES, 3, 8)
+    made = ring_of("acme-1/object", (Generation(3, DEVICES),), 8)
     (tmp_path / "ring.gz").write_bytes(made.ring)
     (tmp_path / "builder").write_bytes(made.builder)
     ring = RingData.load(str(tmp_path / "ring.gz"))
@@ -57,7 +57,7 @@ def test_the_next_change_moves_only_what_it_must(tmp_path: Path) -> None:
     """The builder that was kept is enough to grow: a seventh device takes about a seventh of the partitions."""
     from swift.common.ring import RingBuilder
 
-    (tmp_path / "builder").write_bytes(new_ring("acme-1/object", DEVICES, 3, 8).builder)
+    (tmp_path / "builder").write_bytes(ring_of("acme-1/object", (Generation(3, DEVICES),), 8).builder)
     builder = RingBuilder.load(str(tmp_path / "builder"))
     builder.add_dev({"region": 1, "zone": 1, "ip": "10.0.0.7", "port": 6200, "replication_ip": "10.0.0.7",
                      "replication_port": 6200, "device": "d1", "weight": 100.0, "meta": ""})  # fmt: skip

@@ -112,7 +112,7 @@ def test_everything_a_unit_watches_is_written(whole: ServerIntent) -> None:
 
 def test_every_file_says_who_writes_it(whole: ServerIntent) -> None:
     for path, file in texts(whole).items():
-        if file.content.startswith("@@secret:") or path.endswith(".sql"):
+        if file.content.startswith("@@secret:") or path.endswith((".sql", "/endpoint-preference")):
             continue
         assert "Written by Freehold" in file.content.split("\n", 2)[0] + file.content.split("\n", 2)[1], path
 
@@ -132,7 +132,12 @@ def test_configuration_parses_and_pipelines_are_complete(whole: ServerIntent) ->
 def test_only_the_endpoint_listens_where_the_customer_is(plan: Plan, whole: ServerIntent) -> None:
     endpoint = str(plan.endpoint.address.ip)
     mentions = {path for path, file in texts(whole).items() if endpoint in file.content}
-    assert mentions == {"/etc/freehold/firewall.nft", "/etc/freehold/network/eth1", "/etc/haproxy/haproxy.cfg"}
+    assert mentions == {
+        "/etc/freehold/firewall.nft",
+        "/etc/freehold/network/lo",
+        "/etc/haproxy/haproxy.cfg",
+        "/etc/keepalived/keepalived.conf",
+    }
 
 
 def test_a_firewall_guards_before_any_address_is_there(storage: Service, plan: Plan) -> None:

@@ -1,0 +1,204 @@
+"""What the errands' answers prove: that all lies where the rings want it, and that who leaves holds nothing.
+
+Every object that was there when the round began must be, in that version or a newer one, on each device that its
+partition belongs on. Whoever leaves must hold no object, no tombstone, no database and no late update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import Field
+
+from freehold.errors import ProofFailed
+from freehold.models.base import Model
+from freehold.models.change import Round
+from freehold.services.object_storage.blueprint import Role
+from freehold.services.object_storage.layout import Layout
+from freehold.services.object_storage.rings import Key, Ring
+from freehold.services.object_storage.way import MOVE, PREPARE, Stop
+
+CLOCKS_S = 2.0
+"""Servers' clocks may differ by this much."""
+FILL_MOST = 0.9
+"""Share of the free room that may be planned with."""
+
+Answers = Mapping[str, Mapping[str, Any]]
+
+
+class Version(Model):
+    """An object as a device has it: time of its data (or of its deletion), time of its metadata, bytes."""
+
+    data: str
+    meta: str = ""
+    size: int = 0
+
+
+class Holdings(Model):
+    """What one device holds."""
+
+    objects: dict[str, tuple[str, str, int]] = Field(default_factory=dict)
+    databases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    pending: int = 0
+    free: int = 0
+
+    @property
+    def things(self) -> int:
+        return len(self.objects) + sum(map(len, self.databases.values())) + self.pending
+
+    @property
+    def size(self) -> int:
+        return sum(size for _, _, size in self.objects.values())
+
+
+class Seen(Model):
+    """A storage server's answer."""
+
+    began: float
+    failed: tuple[str, ...] = ()
+    devices: dict[str, Holdings]
+    stopped: bool = False
+
+
+def judge(stop: Stop, answers: Answers) -> Round:
+    """What one round of a waypoint's errands came to."""
+    if all(answer.get("simulated") for answer in answers.values()):
+        return Round(done=True, words="simulated")
+    if stop.name == MOVE:
+        return _moved(stop, answers)
+    proxies = {s.server: int(answers[s.server]["open"]) for s in stop.idle_proxies()}
+    seen = {name: Seen.model_validate(answer) for name, answer in answers.items() if name not in proxies}
+    if stop.name == PREPARE:
+        return _room(stop, seen)
+    return _settled(stop, seen, proxies)
+
+
+def _moved(stop: Stop, answers: Answers) -> Round:
+    new, old = answers[stop.layout.holder], answers[stop.closes]
+    if not new["announced"] or old["announced"]:
+        who = stop.closes if old["announced"] else "nobody"
+        return Round(done=False, words=f"{who} announces the endpoint yet, not {stop.layout.holder}")
+    if count := old["open"]:
+        return Round(done=False, words=f"{count} connections that began at {stop.closes} are still open")
+    return Round(done=True, words=f"{stop.layout.holder} has the endpoint; no connection to {stop.closes} is left")
+
+
+def _room(stop: Stop, seen: Mapping[str, Seen]) -> Round:
+    """What there is. Raises ProofFailed when it does not fit on the servers that the way ends on."""
+    sizes: dict[str, int] = {}
+    for holdings in (h for server in seen.values() for h in server.devices.values()):
+        for hash_, (_, _, size) in holdings.objects.items():
+            sizes[hash_] = max(size, sizes.get(hash_, 0))
+    total, replicas = sum(sizes.values()), stop.replicas
+    there = FILL_MOST * sum(h.free + h.size for s in stop.ends_on for h in seen[s].devices.values())
+    if total * replicas > there:
+        raise ProofFailed(
+            f"{replicas} replicas of {total / 2**30:.2f} GiB do not fit on {', '.join(stop.ends_on)}, where there is "
+            f"room for {there / 2**30:.2f} GiB; ask for more or bigger storage servers"
+        )
+    return Round(
+        done=True,
+        words=f"{len(sizes)} objects, {total / 2**30:.2f} GiB; there is room for {there / 2**30:.2f} GiB",
+        total_objects=len(sizes),
+        total_bytes=total,
+    )
+
+
+@dataclass
+class _Count:
+    objects: int = 0
+    bytes: int = 0
+    wrong: int = 0
+    wrong_bytes: int = 0
+    words: list[str] = field(default_factory=list)
+
+
+def _settled(stop: Stop, seen: Mapping[str, Seen], proxies: Mapping[str, int]) -> Round:
+    held = dict(_by_device(stop.everybody, seen))
+    began = min((s.began for s in seen.values()), default=0.0) - CLOCKS_S
+    count = _misplaced_objects(stop.layout.rings["object"], held, began) if stop.moves else _Count()
+    databases = _misplaced_databases(stop.layout, held) if stop.moves else []
+    left = {server: sum(d.things for d in seen[server].devices.values()) for server in stop.empties}
+    outside = {member.server.server for member in stop.outside}
+    running = [s for s in stop.empties if s in outside and not left[s] and not seen[s].stopped]
+    failed = [f"{server}: {words}" for server, answer in seen.items() for words in answer.failed]
+    words = [
+        *([f"{count.wrong} of {count.objects} objects are not on all of their devices yet"] if count.wrong else []),
+        *([f"{len(databases)} listings are not on all of their servers yet"] if databases else []),
+        *[f"{server} still holds {things} things" for server, things in left.items() if things],
+        *[f"{server} has {n} open connections from the endpoint yet" for server, n in proxies.items() if n],
+        *[f"{server} has not stopped taking data" for server in running],
+        *failed[:3],
+    ]
+    return Round(
+        done=not (count.wrong or databases or any(left.values()) or any(proxies.values()) or running),
+        words="; ".join(words) or _all_well(stop, count),
+        left_objects=max(count.wrong, sum(left.values())),
+        left_bytes=count.wrong_bytes + sum(d.size for s in stop.empties for d in seen[s].devices.values()),
+        total_objects=count.objects,
+        total_bytes=count.bytes,
+        observed={
+            "objects": count.objects,
+            "bytes": count.bytes,
+            "misplaced": count.wrong,
+            "left": left,
+            "began": began,
+            "replicas": stop.layout.generations[-1].replicas,
+        },
+    )
+
+
+def _all_well(stop: Stop, count: _Count) -> str:
+    words = [f"all {count.objects} objects ({count.bytes / 2**30:.2f} GiB) are on all of their devices"]
+    if stop.empties:
+        words.append(f"{', '.join(stop.empties)} hold{'s' if len(stop.empties) == 1 else ''} nothing")
+    return "; ".join(words if stop.moves else words[1:]) or "as it should be"
+
+
+def _by_device(layout: Layout, seen: Mapping[str, Seen]) -> Iterator[tuple[Key, Holdings]]:
+    for server in layout.with_role(Role.STORAGE):
+        if server.server in seen:
+            address, port = layout.back_address(server), layout.object_port(server)
+            for name, holdings in seen[server.server].devices.items():
+                yield (address, port, name), holdings
+
+
+def _misplaced_objects(ring: Ring, held: Mapping[Key, Holdings], began: float) -> _Count:
+    newest: dict[str, Version] = {}
+    for holdings in held.values():
+        for hash_, (data, meta, size) in holdings.objects.items():
+            if float(data or meta) < began:
+                newest[hash_] = _newer(newest.get(hash_), Version(data=data, meta=meta, size=size))
+    count = _Count(objects=len(newest), bytes=sum(v.size for v in newest.values()))
+    for hash_, version in newest.items():
+        if not all(_has(held.get(key), hash_, version) for key in ring.devices_of(hash_)):
+            count.wrong += 1
+            count.wrong_bytes += version.size
+    return count
+
+
+def _newer(one: Version | None, other: Version) -> Version:
+    if one is None:
+        return other
+    data = max(one, other, key=lambda v: v.data)
+    return Version(data=data.data, meta=max(one.meta, other.meta), size=data.size)
+
+
+def _has(holdings: Holdings | None, hash_: str, wanted: Version) -> bool:
+    data, meta, _ = holdings.objects.get(hash_, ("", "", 0)) if holdings else ("", "", 0)
+    return data >= wanted.data and (meta >= wanted.meta or data > wanted.meta)
+
+
+def _misplaced_databases(layout: Layout, held: Mapping[Key, Holdings]) -> list[str]:
+    """Databases that one of their servers lacks."""
+    found = []
+    for kind in ("account", "container"):
+        ring, port = layout.rings[kind], getattr(layout.blueprint.ports, kind)
+        where = {(key[0], port, key[2]): set(h.databases.get(kind, ())) for key, h in held.items()}
+        every = set().union(*where.values()) if where else set()
+        found += [
+            hash_ for hash_ in sorted(every) if not all(hash_ in where.get(k, set()) for k in ring.devices_of(hash_))
+        ]
+    return found

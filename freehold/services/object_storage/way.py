@@ -1,0 +1,226 @@
+"""The way from one plan to the next: states in which all data is whole and served, each next to the one before.
+
+The rule behind every step of the rings: a rebalance moves at most one replica of a partition, what is new on a device
+is proven to be there before anything old goes, and a device leaves when it is proven to be empty. (Growing and
+shrinking by hand in this order lost nothing; a step taken after a failed proof made every read fail.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from freehold.models.plan import Plan, PlannedServer
+from freehold.services.object_storage.blueprint import Blueprint, Role
+from freehold.services.object_storage.layout import LOOPBACK, Layout, Member
+from freehold.services.object_storage.rings import DRAINED, Generation, RingDevice
+
+PREPARE = "prepare servers"
+EMPTY = "empty returning servers"
+JOIN = "copy data"
+MOVE = "move endpoint"
+FEATURES = "switch features"
+DRAIN = "drain"
+SETTLE = "settle"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A waypoint before it is put into words for servers."""
+
+    name: str
+    layout: Layout
+    configure: tuple[str, ...]
+    rolling: bool = False
+    moves: bool = False
+    """Whether data must have come to where the rings want it."""
+    empties: tuple[str, ...] = ()
+    """Servers that must hold nothing."""
+    outside: tuple[Member, ...] = ()
+    """Servers that take no part any more: they end what they do, stop taking anything, and must hold nothing."""
+    closes: str = ""
+    """The server whose connections with customers must have ended."""
+    ends_on: tuple[str, ...] = ()
+    """The storage servers that must have room for all of it..."""
+    replicas: int = 0
+    """...this many times."""
+
+    @property
+    def everybody(self) -> Layout:
+        """The servers that take part, and those that have just left."""
+        return replace(self.layout, members=(*self.layout.members, *self.outside))
+
+    def idle_proxies(self) -> tuple[PlannedServer, ...]:
+        """Proxies that others used and that nobody may be using any more."""
+        everybody = self.everybody
+        webs = (m.server for m in self.outside if Role.WEB in m.server.roles)
+        return tuple(s for s in webs if everybody.proxy_address(s) != LOOPBACK)
+
+
+def path(before: Plan, after: Plan, blueprint: Blueprint) -> tuple[Stop, ...]:
+    return _Way(Layout.of(before, blueprint), after).stops()
+
+
+def way_back(before: Plan, after: Plan, reached: str, blueprint: Blueprint) -> tuple[Stop, ...]:
+    """What has left may have missed something, so it comes back empty-handed."""
+    there = path(before, after, blueprint)
+    now = next(stop.layout for stop in there if stop.name == reached)
+    if reached == PREPARE:
+        return ()
+    everybody = {m.server.server: m for stop in there for m in stop.layout.members}
+    return _Way(replace(now, members=tuple(everybody.values())), before, returning=True).stops()
+
+
+class _Way:
+    """From a layout to a plan. Each method adds the stops of one part of the way."""
+
+    def __init__(self, now: Layout, to: Plan, *, returning: bool = False) -> None:
+        self._to = to
+        self._returning = returning
+        tier = now.blueprint.tier(to.request)
+        staying = {s.server for s in to.servers}
+        self._target = tuple(Member(server, tier) for server in to.servers)
+        self._leavers = tuple(m for m in now.members if m.server.server not in staying)
+        self._before = {m.server.server for m in now.members}
+        management = {**dict(now.plan.management), **dict(to.management)}
+        plan = to.model_copy(update={"management": tuple(sorted(management.items()))})
+        self._start = now
+        self._layout = replace(now, plan=plan, members=(*self._leavers, *self._target), partner="")
+        self._final = self._layout.generation(self._target, tier.replicas)
+        self._replicas = {m.tier.objects: m.tier.replicas for m in self._layout.members}
+        self._stops: list[Stop] = []
+
+    def stops(self) -> tuple[Stop, ...]:
+        self._prepare()
+        if self._returning:
+            self._empty()
+        self._join()
+        self._move_endpoint()
+        self._switch_features()
+        self._drain()
+        self._settle()
+        return tuple(self._stops)
+
+    # -- parts of the way -------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        new = [m.server.server for m in self._target if self._returning or m.server.server not in self._before]
+        holder = self._new_holder()
+        if holder != self._layout.holder:
+            self._layout = replace(self._layout, partner=holder)
+        self._add(PREPARE, new)
+        self._stops[0] = replace(
+            self._stops[0], ends_on=self._servers_of(self._final.devices), replicas=self._final.replicas
+        )
+
+    def _empty(self) -> None:
+        """A server that was away never serves what it missed: it is asked for nothing until it holds nothing."""
+        last = self._layout.generations[-1]
+        holding = {d.key for d in last.devices if d.weight > DRAINED}
+        back = [d for d in self._final.devices if d.key not in holding]
+        if back:
+            others = tuple(d for d in last.devices if d.key not in {b.key for b in back})
+            self._ring(Generation(last.replicas, (*others, *(replace(d, weight=DRAINED) for d in back))))
+            self._add(EMPTY, self._everybody(), moves=True, empties=self._servers_of(back))
+
+    def _join(self) -> None:
+        last = self._layout.generations[-1]
+        holding = tuple(d for d in last.devices if d.weight > DRAINED)
+        others = self._of_other_kind(holding)
+        if others:
+            self._ring(self._both_kinds(others))
+        elif {d.key for d in self._final.devices} - {d.key for d in holding}:
+            keys = {d.key for d in self._final.devices}
+            leaving = tuple(d for d in holding if d.key not in keys)
+            self._ring(Generation(self._final.replicas, (*leaving, *self._final.devices)))
+        else:
+            return
+        self._add(JOIN, self._everybody(), moves=True)
+
+    def _move_endpoint(self) -> None:
+        old, new = self._layout.holder, self._new_holder()
+        if old == new:
+            return
+        self._layout = replace(self._layout, holder=new, partner=old)
+        self._add(MOVE, [s.server for s in self._layout.with_role(Role.ENDPOINT)], closes=old)
+
+    def _switch_features(self) -> None:
+        """Through the proxies one after the other; a copy of data before it has brought new rings already."""
+        was, is_ = self._start.plan.request.features, self._to.request.features
+        if was != is_ and not self._leavers:
+            webs = [s.server for s in self._layout.with_role(Role.WEB) if s.server in self._before]
+            self._add(FEATURES, webs, rolling=True)
+
+    def _drain(self) -> None:
+        last = self._layout.generations[-1]
+        keys = {d.key for d in self._final.devices}
+        leaving = [d for d in last.devices if d.key not in keys and d.weight > DRAINED]
+        if not leaving:
+            return
+        if self._of_other_kind(tuple(leaving)):
+            # All that they hold is proven to be on the new kind, so they may go at once.
+            drained = tuple(replace(d, weight=DRAINED) for d in last.devices if d.key not in keys)
+            self._ring(Generation(self._final.replicas, (*self._final.devices, *drained)))
+            self._add(DRAIN, self._everybody(), moves=True, empties=self._servers_of(leaving))
+            return
+        for server in self._servers_of(leaving):  # one at a time: of no partition two replicas move at once
+            own = self._layout.keys(self._layout.server(server))
+            last = self._layout.generations[-1]
+            devices = tuple(replace(d, weight=DRAINED) if d.key in own else d for d in last.devices)
+            self._ring(Generation(last.replicas, devices))
+            self._add(f"{DRAIN} {server}", self._everybody(), moves=True, empties=(server,))
+
+    def _settle(self) -> None:
+        """Only those that stay are configured; those that leave prove once more that they hold nothing, and stop."""
+        before = self._layout.generations
+        self._ring(self._final)
+        self._layout = replace(self._layout, members=self._target, partner="")
+        staying = [m.server.server for m in self._target]
+        storage = tuple(m.server.server for m in self._leavers if Role.STORAGE in m.server.roles)
+        if self._leavers or self._before != set(staying) or self._layout.generations != self._start.generations:
+            moves = self._layout.generations != before
+            self._add(SETTLE, staying, moves=moves, empties=storage, outside=self._leavers)
+
+    # -- helpers ----------------------------------------------------------------------------------------
+
+    def _both_kinds(self, others: tuple[RingDevice, ...]) -> Generation:
+        """Every partition has all its replicas on the one kind and all on the other: each kind is a region, and
+        weights are in the proportion of replicas."""
+        more = next(self._replicas[m.tier.objects] for m in self._layout.members if self._has(m, others))
+        factor = self._final.replicas / more * _total(others) / _total(self._final.devices)
+        scaled = tuple(replace(d, weight=d.weight * factor) for d in self._final.devices)
+        return Generation(self._final.replicas + more, (*others, *scaled))
+
+    def _of_other_kind(self, given: tuple[RingDevice, ...]) -> tuple[RingDevice, ...]:
+        """The devices of a technology that the target does not have."""
+        regions = {d.region for d in self._final.devices}
+        return tuple(d for d in given if d.region not in regions)
+
+    def _has(self, member: Member, given: Sequence[RingDevice]) -> bool:
+        if Role.STORAGE not in member.server.roles:
+            return False
+        return not self._layout.keys(member.server).isdisjoint(d.key for d in given)
+
+    def _servers_of(self, given: Sequence[RingDevice]) -> tuple[str, ...]:
+        return tuple(m.server.server for m in self._layout.members if self._has(m, given))
+
+    def _new_holder(self) -> str:
+        candidates = [m.server.server for m in self._target if Role.ENDPOINT in m.server.roles]
+        return self._layout.holder if self._layout.holder in candidates else candidates[0]
+
+    def _everybody(self) -> list[str]:
+        return [s.server for s in self._layout.servers]
+
+    def _ring(self, generation: Generation) -> None:
+        if generation != self._layout.generations[-1]:
+            self._layout = replace(self._layout, generations=(*self._layout.generations, generation))
+
+    def _add(
+        self, name: str, configure: Sequence[str], *, rolling: bool = False, moves: bool = False,
+        empties: tuple[str, ...] = (), outside: tuple[Member, ...] = (), closes: str = "",
+    ) -> None:  # fmt: skip
+        self._stops.append(Stop(name, self._layout, tuple(configure), rolling, moves, empties, outside, closes))
+
+
+def _total(given: Sequence[RingDevice]) -> float:
+    return sum(d.weight for d in given)
