@@ -61,6 +61,12 @@ HANDS_WITHIN = timedelta(days=30)
 CHECKS_PER_RUN = 200
 """Rounds of looking at people's work before a run's history is cut."""
 
+BETWEEN_ROUNDS = timedelta(seconds=2)
+"""A breath between two rounds of moving data."""
+
+IDLE_ROUNDS = 20
+"""After so many rounds in which nothing got less, moving data has stopped and people are asked."""
+
 LARGEST_MESSAGE = 32 * 1024
 """Bytes of a message from a person."""
 
