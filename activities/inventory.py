@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from temporalio import activity
 
+from activities.servers import before_file
 from freehold.errors import Conflict, NotFound
 from freehold.inventory import Inventory
+from freehold.models.change import Change
 from freehold.models.instance import Evidence, Instance, InstanceState
 from freehold.models.plan import Plan
 from freehold.models.policy import Procedure
 from freehold.models.request import DecommissionRequest, InstanceRequest
-from freehold.models.work import Changed, LeaseInput, PlanRef, PlanResult, StateInput
+from freehold.models.work import Changed, ChangeInput, ChangeResult, LeaseInput, PlanRef, PlanResult, StateInput
+from freehold.planning.change import DOWN, UP, check_direction, is_already, plan_change
 from freehold.planning.provision import plan_instance
+from freehold.planning.snapshot import InventorySnapshot
 from freehold.policy import Policies
 from freehold.services import service
 
@@ -62,11 +67,73 @@ class InventoryActivities:
         return Changed(changed=self._inventory.release(request.instance, forget=True))
 
     @activity.defn
+    def place_change(self, given: ChangeInput) -> ChangeResult:
+        """Check what an instance shall become, plan it, and take what that adds; a dry run takes nothing.
+
+        Repeating it finds the change that was placed, or that it was brought about.
+        """
+        request = given.request
+        instance = self._inventory.instance(request.instance)
+        chosen, asked = service(instance.service), request.applied_to(instance.plan.request)
+        if instance.state is InstanceState.ACTIVE and self._is_already(instance, asked):
+            return ChangeResult(change=Change(before=instance.plan, after=instance.plan), exists=True)
+
+        def make(before: Plan, now: InventorySnapshot) -> Plan:
+            chosen.check_change(before.request, asked)
+            needs = chosen.needs(asked)
+            direction = UP if given.procedure is Procedure.SCALE_UP else DOWN
+            check_direction(before, asked, needs, chosen.tiers(), direction)
+            return chosen.evolve(before, plan_change(before, asked, needs, now, direction))
+
+        change = self._inventory.place_change(request, make)
+        return ChangeResult(change=change, approval=self._policies.of(given.procedure, change.after))
+
+    def _is_already(self, instance: Instance, asked: InstanceRequest) -> bool:
+        return is_already(instance.plan, asked, service(asked.service).needs(asked), self._inventory.snapshot())
+
+    @activity.defn
+    def keep_target(self, plan: Plan) -> None:
+        """Replace the plan that an instance is changed to by itself with what was read of the devices."""
+        self._inventory.keep_target(plan)
+
+    @activity.defn
+    def joining(self, given: PlanRef) -> Plan:
+        """What a change added, to be taken back: without what other instances still need."""
+        return self._inventory.joining(given.instance)
+
+    @activity.defn
+    def leaving(self, given: PlanRef) -> Plan:
+        """What a change takes away: without what other instances still need."""
+        return self._inventory.leaving(given.instance)
+
+    @activity.defn
+    def settle_change(self, given: PlanRef) -> Changed:
+        """Make the plan of the change the instance's own, and give back what left. Repeating it finds it done."""
+        left = self._before_files(given, lambda change: change.leaving)
+        return Changed(changed=self._inventory.settle_change(given.instance, left))
+
+    @activity.defn
+    def drop_change(self, given: PlanRef) -> Changed:
+        """Leave the instance its plan, and give back what had joined. Repeating it finds it done."""
+        joined = self._before_files(given, lambda change: change.joining)
+        return Changed(changed=self._inventory.drop_change(given.instance, joined))
+
+    def _before_files(self, given: PlanRef, part: Callable[[Change], Plan]) -> tuple[str, ...]:
+        """Names of the files that tell what servers were like before they were the instance's."""
+        instance = self._inventory.instance(given.instance)
+        if instance.target is None:
+            return ()
+        change = Change(before=instance.plan, after=instance.target)
+        return tuple(before_file(server.server) for server in part(change).servers)
+
+    @activity.defn
     def plan_end(self, request: DecommissionRequest) -> PlanResult:
         """The plan of an instance that is to be destroyed. Reads only; always needs an approval."""
         instance = self._inventory.instance(request.instance)
         if instance.state is InstanceState.GONE:
             return PlanResult(plan=instance.plan, exists=True)
+        if instance.target is not None:
+            raise Conflict(f"{instance.name} is being changed; abort that or wait until it ends.")
         plan = instance.plan.model_copy(update={"procedure": "decommission", "diffs": ()})
         disks = ", ".join(f"{s.server} {d}" for s in plan.servers for d in s.disks)
         why = f"this destroys all data of {instance.name} for ever, on {disks}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from freehold.models.policy import Procedure
     from freehold.models.procedure import Outcome
     from freehold.models.request import ScaleRequest
     from workflows.ends import needed
@@ -19,7 +20,7 @@ class ScaleDown:
 
     @workflow.init
     def __init__(self, request: ScaleRequest | None = None) -> None:
-        self._scaling = Scaling("ScaleDown", needed(request))
+        self._scaling = Scaling(Procedure.SCALE_DOWN, needed(request))
         self.steps = self._scaling.steps
 
     @workflow.run

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.plan import Plan
     from freehold.models.procedure import Outcome
     from freehold.models.request import ScaleRequest
-    from freehold.models.work import ChangeResult, ProbeKind
+    from freehold.models.work import ChangeInput, ChangeResult, ChangingProcedure, ProbeKind
     from workflows import policies
     from workflows.calls import call
     from workflows.ends import to_the_end
@@ -42,12 +42,12 @@ SETTLE = "settle"
 class Scaling:
     """Brings an active instance to what the request asks for, or back to where it was."""
 
-    def __init__(self, procedure: str, request: ScaleRequest) -> None:
-        self._request = request
+    def __init__(self, procedure: ChangingProcedure, request: ScaleRequest) -> None:
+        self._procedure, self._request = procedure, request
         self.steps = Steps(procedure, request.instance, "", "", request.requested_by)
         self._work = InstanceWork(self.steps, request.instance, request.requested_by)
         self._moving = Moving(self.steps)
-        self._change: Change | None = None
+        self._before: Plan | None = None
         self._waypoints: tuple[WaypointView, ...] = ()
         self._reached = ""
         self._way_back: list[WaypointView] | None = None
@@ -63,8 +63,10 @@ class Scaling:
             return await self._end("active", "it is already so")
         if self._request.dry_run:
             return await self._end("planned")
-        await self._approve(planned)
-        await self._join(self._of_change.joining)
+        approval = planned.approval.model_copy(update={"why": f"{planned.approval.why}; {self._consequences()}"})
+        await self._work.approve(approval)
+        await self._work.install_hardware(approval, lambda: self._look_at_devices(installed=True))
+        await self._join()
         await self._go()
         await self.steps.do(SERVICE, lambda: self._work.prove(ProbeKind.CUSTOMER))
         await self.steps.do(ISOLATION, lambda: self._work.prove(ProbeKind.STRANGER))
@@ -86,34 +88,28 @@ class Scaling:
 
     async def _place(self) -> ChangeResult:
         """Plan, and reserve what joins."""
-        planned = await call(InventoryActivities.place_change, self._request, **policies.QUICK)
-        before, after = planned.change.before, planned.change.after
-        self._change, self.steps.plan = planned.change, after
-        self.steps.is_about(before.request.customer, before.request.site)
+        given = ChangeInput(procedure=self._procedure, request=self._request)
+        planned = await call(InventoryActivities.place_change, given, **policies.QUICK)
+        self._before, self.steps.plan = planned.change.before, planned.change.after
+        self.steps.is_about(self._before.request.customer, self._before.request.site)
         if not planned.exists:
             self._waypoints = await call(DataActivities.waypoints, Way(change=planned.change), **policies.QUICK)
         return planned
 
-    async def _look_at_devices(self) -> None:
+    async def _look_at_devices(self, installed: bool = False) -> None:
         """Ports and servers that join are remembered as they are; servers that stay show what they will become."""
-        change, keep = self._of_change, not self._request.dry_run
-        joining = [s.server for s in change.joining.servers]
-        later = {*change.after.installs, *change.after.power_on}
-        now = [s.server for s in change.after.servers if s.server not in later]
-        plan = await self._work.as_read(change.after, change.joining, now, joining if keep else ())
-        if keep:
+        after, joining = self._change.after, self._change.joining
+        later = set() if installed else {*after.installs, *after.power_on}
+        servers = [s.server for s in after.servers if s.server not in later]
+        keep = () if self._request.dry_run else [s.server for s in joining.servers]
+        plan = await self._work.as_read(after, joining, servers, keep)
+        if not self._request.dry_run:
             await call(InventoryActivities.keep_target, plan, **policies.QUICK)
-        self._is_to_become(plan)
-
-    async def _approve(self, planned: ChangeResult) -> None:
-        policy = planned.approval.model_copy(update={"why": f"{planned.approval.why}; {self._consequences()}"})
-        await self.steps.approve(APPROVAL, self._of_change.after, policy)
-        if self.steps.approvals:
-            await self.steps.do(APPROVAL, lambda: self._work.keep_approval(self._of_change.after))
+        self.steps.plan = plan
 
     def _consequences(self) -> str:
         """What cannot be taken back, and from which step on."""
-        leaving = self._of_change.leaving.servers
+        leaving = self._change.leaving.servers
         until = f"it can be aborted until {ISOLATION} is done, and keeps what was written meanwhile"
         if not leaving:
             return f"no server leaves; {until}"
@@ -124,23 +120,14 @@ class Scaling:
 
     # -- what joins ------------------------------------------------------------------------------------
 
-    async def _join(self, joining: Plan) -> None:
-        if self._of_change.after.needs_hands:
-            await self.steps.do(INSTALL, self._install)
-        else:
-            self.steps.skip(INSTALL, "all of it is mounted, cabled and switched on")
+    async def _join(self) -> None:
+        joining = self._change.joining
         if joining.servers:
             await self.steps.do(CABLES, self._work.check_cables)
-            await self.steps.do(PORTS, lambda: self._work.open_ports(self._of_change.joining), undo=self._close_ports)
+            await self.steps.do(PORTS, lambda: self._work.open_ports(joining), undo=self._close_ports)
         else:
             self._skip((CABLES, PORTS), "no server joins")
         await self.steps.do(SECRETS, self._work.issue_secrets, undo=self._tidy_up)
-
-    async def _install(self) -> None:
-        ended = await self._work.install(self._of_change.after)
-        after = ended.plan or self._of_change.after
-        for server in (*after.installs, *after.power_on):
-            await self._work.look_at_server(after, server, keep=True)
 
     async def _close_ports(self) -> None:
         await self._work.close_ports(await call(InventoryActivities.joining, self._work.ref, **policies.QUICK))
@@ -152,7 +139,7 @@ class Scaling:
 
     async def _go(self) -> None:
         """Where servers join, the first waypoint only prepares them; all others are undone by one way back."""
-        turning = 1 if self._of_change.joining.servers else 0
+        turning = 1 if self._change.joining.servers else 0
         for number, waypoint in enumerate(self._waypoints):
             undo: Work[object] | None = None
             if number < turning:
@@ -167,11 +154,11 @@ class Scaling:
         await self._moving.reach(waypoint.name, ref, waypoint)
 
     async def _clear(self) -> None:
-        await self._work.clear(self._of_change.joining)
+        await self._work.clear(self._change.joining)
 
     async def _go_back(self, step: str) -> None:
         """Over the waypoints that the service names, each once, also when one of them fails for a while."""
-        way = Way(change=self._of_change, back=True, reached=self._reached)
+        way = Way(change=self._change, back=True, reached=self._reached)
         if self._way_back is None:
             self._way_back = list(await call(DataActivities.waypoints, way, **policies.QUICK))
         while self._way_back:
@@ -195,7 +182,7 @@ class Scaling:
     # -- what leaves -----------------------------------------------------------------------------------
 
     async def _retire(self) -> Outcome:
-        leaving = self._of_change.leaving
+        leaving = self._change.leaving
         if leaving.servers:
             await self.steps.do(RETIRE, lambda: self._work.remove(leaving))
             await self.steps.do(CLOSE, self._close_leaving)
@@ -225,7 +212,7 @@ class Scaling:
         return self._outcome(outcome, reason)
 
     def _outcome(self, outcome: str, reason: str = "") -> Outcome:
-        change, plan = self._change, self.steps.plan
+        plan = self.steps.plan
         active = outcome == "active" and plan is not None
         return Outcome(
             instance=self._request.instance,
@@ -234,21 +221,17 @@ class Scaling:
             endpoint=plan.endpoint.url if plan and active else "",
             plan_hash=plan.hash if plan else "",
             plan=plan if self._request.dry_run else None,
-            details=self._summary(change) if change else {},
+            details=self._summary() if self._before and plan else {},
         )
 
-    def _summary(self, change: Change) -> dict[str, object]:
+    def _summary(self) -> dict[str, object]:
         return {
-            "joins": [s.server for s in change.joining.servers],
-            "leaves": [s.server for s in change.leaving.servers],
+            "joins": [s.server for s in self._change.joining.servers],
+            "leaves": [s.server for s in self._change.leaving.servers],
             "waypoints": [w.name for w in self._waypoints],
         }
 
-    def _is_to_become(self, plan: Plan) -> None:
-        self._change = self._of_change.model_copy(update={"after": plan})
-        self.steps.plan = plan
-
     @property
-    def _of_change(self) -> Change:
-        assert self._change is not None, "a step that needs the change ran before it"
-        return self._change
+    def _change(self) -> Change:
+        assert self._before is not None, "a step that needs the change ran before it"
+        return Change(before=self._before, after=self._work.plan)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from freehold.models.base import Choice, Model
 from freehold.models.change import Change
 from freehold.models.instance import InstanceState
 from freehold.models.plan import Plan
-from freehold.models.policy import ApprovalPolicy
+from freehold.models.policy import ApprovalPolicy, Procedure
+from freehold.models.request import ScaleRequest
 
 
 class PlanRef(Model):
@@ -37,6 +40,16 @@ class PlanResult(Model):
     stages: tuple[str, ...] = ()
     approval: ApprovalPolicy = ApprovalPolicy()
     exists: bool = False
+
+
+ChangingProcedure = Literal[Procedure.SCALE_UP, Procedure.SCALE_DOWN]
+
+
+class ChangeInput(Model):
+    """What an instance shall become, and whether it is to grow or to shrink."""
+
+    procedure: ChangingProcedure
+    request: ScaleRequest
 
 
 class ChangeResult(Model):

@@ -13,7 +13,7 @@ from freehold.planning.snapshot import InventorySnapshot
 from freehold.services.base import ServerNeed
 
 UP, DOWN = "scale-up", "scale-down"
-"""The procedures that change an instance."""
+"""What plans of a change call their procedure."""
 
 
 def plan_change(

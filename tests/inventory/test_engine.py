@@ -16,6 +16,8 @@ from freehold.errors import BadInput, Conflict, FreeholdError
 from freehold.inventory import Inventory
 from freehold.inventory.schema import REVISION, Base
 from freehold.models.hall import Hall
+from freehold.planning.provision import plan_instance
+from tests.halls import COMPACT, request
 
 
 def test_migrations_make_the_tables_that_the_code_expects(inventory: Inventory, url: str) -> None:
@@ -31,8 +33,25 @@ def test_a_newer_database_is_refused(inventory: Inventory, url: str) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
-    with pytest.raises(Conflict, match=r"newer Freehold \(schema 9999, known is 0001\)"):
+    with pytest.raises(Conflict, match=rf"newer Freehold \(schema 9999, known is {REVISION}\)"):
         Inventory(url)
+
+
+def test_an_older_database_is_brought_up_to_date(inventory: Inventory, hall: Hall, url: str) -> None:
+    """As it was before instances could change."""
+    plan = plan_instance(request(), COMPACT, inventory.snapshot())
+    inventory.reserve(plan)
+    before = inventory.fingerprint()
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE instances DROP COLUMN target"))
+        connection.execute(text("ALTER TABLE instances DROP COLUMN given_up"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    engine.dispose()
+    again = Inventory(url)
+    assert again.fingerprint() == before
+    assert again.instance("acme-1").target is None
+    again.close()
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://host/db", "sqlite://", "sqlite:///:memory:"])
