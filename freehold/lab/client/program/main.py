@@ -57,10 +57,10 @@ class Run:
 
     def finish(self) -> dict[str, Any]:
         """Stop, read back all that was ever written, and judge."""
+        self.tally.phase(_CHECK, judged=False)
         self._traffic.stop(self._patience_s)
         self.tally.give_up()
         self.check_health()
-        self.tally.phase(_CHECK, judged=False)
         end = time.monotonic() + self.load.check_at_most_s
         keys = self.truth.written()
         for key in keys:
