@@ -32,14 +32,21 @@ def confirm(
     problem: Annotated[
         list[str] | None, typer.Option("--problem", metavar="ITEM=WHY", help="An item that could not be done.")
     ] = None,
+    out_of_use: Annotated[
+        list[str] | None,
+        typer.Option("--out-of-use", metavar="THING=WHY", help="A switch port or server that needs another instead."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Say what you did in the hall; machines check it, and what is wrong is asked for again."""
-    problems = dict(_problem(text) for text in problem or ())
+    problems = dict(_reason("--problem", "feed:srv-10=no free socket on feed B", text) for text in problem or ())
+    unusable = dict(_reason("--out-of-use", "leaf1/swp7=bent pins", text) for text in out_of_use or ())
     done = (ALL,) if every else tuple(items or ())
-    if not done and not problems:
-        raise BadInput(f"Name items that are done, or give --all or --problem; `freehold checklist show {run}`.")
-    message = ConfirmItems(operator=console.settings().identity, done=done, problems=problems)
+    if not done and not problems and not unusable:
+        raise BadInput(
+            f"Name items that are done, or give --all, --problem or --out-of-use; `freehold checklist show {run}`."
+        )
+    message = ConfirmItems(operator=console.settings().identity, done=done, problems=problems, out_of_use=unusable)
     note = console.run_async(procedures.answer(run, message))
     if json:
         console.print_json({"run": run, "message": "confirm_items", "note": note})
@@ -47,11 +54,11 @@ def confirm(
         console.out.print(f"{run}: {note}", markup=False)
 
 
-def _problem(text: str) -> tuple[str, str]:
-    item, equals, why = text.partition("=")
+def _reason(option: str, example: str, text: str) -> tuple[str, str]:
+    what, equals, why = text.partition("=")
     if not equals or not why.strip():
-        raise BadInput(f'--problem {text!r}: write ITEM=WHY, e.g. "feed:srv-10=no free socket on feed B"')
-    return item, why.strip()
+        raise BadInput(f'{option} {text!r}: write what and why, e.g. "{example}"')
+    return what, why.strip()
 
 
 def show_checklist(run: str, as_json: bool) -> None:
@@ -98,8 +105,8 @@ async def serve(technician: Technician, operator: str, patience_s: float, run: s
                 continue
             if view.checklist and view.checklist.open() and view.waiting is not None:
                 worked += [name] if name not in worked else []
-                done = await asyncio.to_thread(technician.work, view.checklist)
-                await procedures.answer(name, ConfirmItems(operator=operator, done=done))
+                said = await asyncio.to_thread(technician.work, view.checklist, operator)
+                await procedures.answer(name, said)
                 last = time.monotonic()
         await asyncio.sleep(POLL_S)
     return worked

@@ -67,10 +67,7 @@ def list_(
         return
     console.print_rows(
         ["device", "kind", "site", "place", "power", "management", "held by"],
-        [
-            (d.name, d.kind, d.site, _place(d), "on" if d.powered else "off", d.management.address, _owner(d, snapshot))
-            for d in found
-        ],
+        [(d.name, d.kind, d.site, _place(d), _power(d), d.management.address, _owner(d, snapshot)) for d in found],
         empty="No device is like that.",
     )
 
@@ -90,8 +87,10 @@ def show(
         return
     console.out.print(
         f"[bold]{found.name}[/]: {found.kind} ({found.model}), serial {found.serial}, {_place(found)}, "
-        f"{'on' if found.powered else 'off'}, feeds {', '.join(found.feeds) or 'unknown'}"
+        f"{_power(found)}, feeds {', '.join(found.feeds) or 'unknown'}"
     )
+    if found.out_of_use:
+        console.out.print(f"Out of use: {found.out_of_use}", markup=False)
     if found.kind is DeviceKind.SERVER:
         disks = ", ".join(f"{d.name} {d.size_gib} GiB" for d in found.disks) or "no data disk"
         console.out.print(f"{found.cores} cores, {found.memory_gib} GiB of memory, {disks}")
@@ -116,6 +115,25 @@ def cables(site: SiteOption = None, json: JsonOption = False) -> None:
         [(c.label, c.a, c.b, c.type, f"{c.length_m:g} m", c.colour) for c in snapshot.cables],
         empty="No cable is there.",
     )
+
+
+@app.command("out-of-use")
+def out_of_use(
+    thing: Annotated[str, typer.Argument(metavar="SERVER|SWITCH/PORT", help="srv-10, or leaf1/swp7")],
+    why: Annotated[str, typer.Option("--why", help="What is wrong with it.")],
+) -> None:
+    """Let no plan take a server or a switch port; what uses it now goes on."""
+    if not why.strip():
+        raise BadInput("--why: say what is wrong with it")
+    new = _inventory().set_out_of_use({thing: why.strip()[:200]})
+    console.say(f"{thing} is out of use{'' if new else ', as before'}: {why.strip()}")
+
+
+@app.command("in-use")
+def in_use(thing: Annotated[str, typer.Argument(metavar="SERVER|SWITCH/PORT", help="srv-10, or leaf1/swp7")]) -> None:
+    """Let plans take a server or a switch port again, after it was repaired."""
+    new = _inventory().set_out_of_use({thing: ""})
+    console.say(f"{thing} can be used{' again' if new else ', as before'}.")
 
 
 @app.command()
@@ -161,9 +179,15 @@ def _place(device: Device) -> str:
     return "at the customer's" if device.kind is DeviceKind.HOST else "storeroom"
 
 
+def _power(device: Device) -> str:
+    return "out of use" if device.out_of_use else "on" if device.powered else "off"
+
+
 def _port_row(device: Device, port: str, snapshot: InventorySnapshot) -> tuple[object, ...]:
     mac = next((n.mac for n in device.nics if n.name == port), "")
     end, cable = snapshot.far_end(device.name, port), snapshot.cable_at.get((device.name, port))
     switch_port = (device.name, port) if device.kind is DeviceKind.SWITCH else end
     held = snapshot.holder(HoldKind.PORT, "/".join(switch_port)) if switch_port else None
+    if why := device.why_unused(port):
+        held = f"out of use: {why}"
     return port, mac, "/".join(end) if end else "", cable.label if cable else "", held

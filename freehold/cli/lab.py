@@ -136,12 +136,16 @@ def technician(
     mistakes: Annotated[
         str, typer.Option("--mistakes", metavar="LIST", help=f"To make on the way: {', '.join(Mistake)}.")
     ] = "",
+    broken: Annotated[
+        str, typer.Option("--broken", metavar="LIST", help="Switch ports and servers that are: leaf1/swp7,srv-10.")
+    ] = "",
     walk: Annotated[float, typer.Option("--walk", metavar="SECONDS", help="From one item to the next.")] = 0.5,
     patience: Annotated[float, typer.Option(metavar="SECONDS", help="Go home when nothing was open so long.")] = 60,
     name: NameOption = "lab",
 ) -> None:
     """Play the technician: do what open checklists say, confirm it, and correct what is asked for again."""
-    hands = Technician(LabInReach(Lab.open(name)), _mistakes(mistakes), walk, console.say)
+    found = [thing.strip() for thing in broken.split(",") if thing.strip()]
+    hands = Technician(LabInReach(Lab.open(name)), _mistakes(mistakes), walk, console.say, found)
     worked = console.run_async(serve(hands, "technician", patience, run))
     console.say(f"Worked on {', '.join(worked) or 'nothing'}.")
 

@@ -27,5 +27,8 @@ class LabInReach:
     def switch_on(self, device: str) -> None:
         self._lab.power(device, PowerAction.ON)
 
+    def switch_off(self, device: str) -> None:
+        self._lab.power(device, PowerAction.OFF)
+
     def is_on(self, device: str) -> bool:
         return self._lab.machine(device).running()

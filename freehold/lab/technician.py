@@ -14,10 +14,11 @@ from typing import Protocol
 from freehold.errors import BadInput, NotFound
 from freehold.models.base import Choice
 from freehold.models.cabling import Move, Verdict
-from freehold.models.checklist import Checklist, Item, ItemKind
+from freehold.models.checklist import Checklist, ConfirmItems, Item, ItemKind
 from freehold.models.hall import Cable, DeviceKind, Hall
 from freehold.models.installation import miswire
 from freehold.models.network import PortRef
+from freehold.planning.hands import needs
 
 
 class Mistake(Choice):
@@ -48,6 +49,8 @@ class HallInReach(Protocol):
 
     def switch_on(self, device: str) -> None: ...
 
+    def switch_off(self, device: str) -> None: ...
+
     def is_on(self, device: str) -> bool: ...
 
 
@@ -64,14 +67,20 @@ class Technician:
         mistakes: Iterable[Mistake] = (),
         walk_s: float = 0,
         say: Callable[[str], None] = silent,
+        broken: Iterable[str] = (),
     ) -> None:
+        """`broken`: switch ports and servers that turn out to be of no use, e.g. leaf1/swp7."""
         self._hall, self._walk_s, self._say = hall, walk_s, say
         self._mistakes = list(mistakes)
+        self._broken = list(broken)
         self.made: list[str] = []
 
-    def work(self, checklist: Checklist) -> tuple[str, ...]:
-        """Do all that is open. Returns the items to confirm."""
-        todo = checklist.open()
+    def work(self, checklist: Checklist, operator: str) -> ConfirmItems:
+        """Do all that is open and can be done. Returns what to say."""
+        found = [thing for thing in self._broken if any(needs(i, thing) for i in checklist.open())]
+        todo = [i for i in checklist.open() if not any(needs(i, thing) for thing in found)]
+        for thing in found:
+            self._say(f"{thing} is broken.")
         again = [i for i in todo if i.issue > 1 and i.kind is ItemKind.CABLE]
         fresh = [i for i in todo if i not in again]
         if again:
@@ -80,7 +89,8 @@ class Technician:
             ends = self._ends([i for i in fresh if i.kind is ItemKind.CABLE], checklist)
             for item in fresh:
                 self._do(item, ends)
-        return tuple(i.id for i in todo)
+        done = tuple(i.id for i in todo)
+        return ConfirmItems(operator=operator, done=done, out_of_use=dict.fromkeys(found, "it is broken"))
 
     def _errs(self, mistake: Mistake) -> bool:
         if mistake not in self._mistakes:
@@ -96,10 +106,17 @@ class Technician:
             if self._errs(Mistake.WRONG_SERVER):
                 device = self._another(device)
             self._hall.switch_on(device)
+        elif item.kind is ItemKind.POWER_OFF:
+            self._hall.switch_off(item.device)
         elif item.kind is ItemKind.CABLE and item.cable and item.cable.label in ends:
+            if item.replaces:
+                self._pull(item.replaces)
             self._hall.plug(*ends[item.cable.label], item.cable.label)
         elif item.kind is ItemKind.UNCABLE and item.cable:
-            self._pull(item.cable.a)
+            if self._errs(Mistake.FORGET):
+                self.made.append(miswire(item.cable.label, Verdict.UNEXPECTED))
+            else:
+                self._pull(item.cable.a)
 
     def _another(self, device: str) -> str:
         """A server that is off and is not the one that was meant; the right one if there is no other."""

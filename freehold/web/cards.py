@@ -33,6 +33,7 @@ REASONS = {
     ItemKind.UNCABLE: ("the label is not on this cable", "I cannot find this cable"),
     ItemKind.UNRACK: ("it is still running", "the rails are stuck"),
 }
+INSTALLING = (ItemKind.RACK, ItemKind.FEED, ItemKind.CABLE, ItemKind.POWER_ON)
 
 
 class Stage(Choice):
@@ -93,6 +94,13 @@ class Card:
     @property
     def reasons(self) -> tuple[str, ...]:
         return REASONS[self.item.kind]
+
+    @property
+    def replaceable(self) -> tuple[str, ...]:
+        """What of it another could be planned for: the switch's port, the server. A stray cable needs neither."""
+        if self.item.kind not in INSTALLING or self.item.place is None:
+            return ()
+        return (*([str(self.item.cable.a)] if self.item.cable else []), self.item.device)
 
     @property
     def key(self) -> list[str | int]:

@@ -189,7 +189,11 @@ class Pages:
             why = ": ".join(words for field in ("reason", "words") if (words := fields.get(field, "").strip()))
             if not why:
                 raise BadInput("Say why it could not be done: choose a reason or write one.")
-            said = ConfirmItems(operator=account.name, problems=dict.fromkeys(ids, why[:LONGEST_WORDS]))
+            why = why[:LONGEST_WORDS]
+            if thing := fields.get("out_of_use", ""):
+                said = ConfirmItems(operator=account.name, out_of_use={thing[:64]: why})
+            else:
+                said = ConfirmItems(operator=account.name, problems=dict.fromkeys(ids, why))
         else:
             said = ConfirmItems(operator=account.name, done=ids)
         note = await self.work.confirm(run, said, account.name)

@@ -22,7 +22,8 @@ from freehold.models.procedure import ProcedureView
 from freehold.settings import Settings
 from freehold.stack.client import connect
 
-WAITING = "ExecutionStatus = 'Running' AND FreeholdWaitingFor = 'technicians'"
+HANDS = "ExecutionStatus = 'Running' AND WorkflowType IN ('InstallHardware', 'RemoveHardware')"
+"""Also while machines check, and while operators are asked: what a technician worked on does not vanish."""
 MOST_RUNS = 200
 ANSWER_WITHIN_S = 20.0
 
@@ -57,9 +58,9 @@ class ProcedureWork:
         client = await self._client(self._settings.identity)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                runs = [run.id async for run in client.list_workflows(WAITING, limit=MOST_RUNS)]
+                runs = [run.id async for run in client.list_workflows(HANDS, limit=MOST_RUNS)]
         except (RPCError, TimeoutError) as error:
-            raise StackError(f"Temporal does not list what waits for technicians: {error}.") from error
+            raise StackError(f"Temporal does not list the work in the hall: {error}.") from error
         found = await asyncio.gather(*(self.checklist(run) for run in runs), return_exceptions=True)
         work = []
         for run, checklist in zip(runs, found, strict=True):

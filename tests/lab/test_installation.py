@@ -65,8 +65,8 @@ async def test_a_rotation_of_real_cables_is_named_and_cured(
             if seen.outcome:
                 break
             if seen.waiting and seen.checklist and seen.checklist.open():
-                done = await asyncio.to_thread(technician.work, seen.checklist)
-                await run.execute_update("confirm_items", {"operator": "tom", "done": done})
+                said = await asyncio.to_thread(technician.work, seen.checklist, "tom")
+                await run.execute_update("confirm_items", said)
             await asyncio.sleep(0.2)
         assert (await run.result()).outcome == "installed"
     (evidence,) = inventory.evidence("acme-1", EvidenceKind.CABLING)

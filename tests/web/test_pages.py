@@ -95,6 +95,23 @@ async def test_a_problem_says_why(tess: httpx.AsyncClient, work: PaperWork) -> N
     assert "&lt;b&gt;loose" in page and "<b>loose" not in page
 
 
+async def test_what_cannot_be_used_goes_to_the_planner(tess: httpx.AsyncClient, work: PaperWork) -> None:
+    page = (await tess.get(f"/runs/{RUN}/items/cable:leaf1.swp11")).text
+    assert "leaf1/swp11 cannot be used: plan another" in page
+    given = {"form_key": key_of(page), "problem": '[["cable:leaf1.swp11", 1]]', "out_of_use": "leaf1/swp11"}
+    refused = await tess.post(f"/runs/{RUN}", data=given)
+    assert refused.status_code == 400 and "Say why" in refused.text and not work.said
+    await tess.post(f"/runs/{RUN}", data=given | {"reason": "the port is broken"})
+    assert work.said[0][1].out_of_use == {"leaf1/swp11": "the port is broken"} and not work.said[0][1].problems
+
+
+async def test_a_run_stays_on_the_list_while_machines_check(tess: httpx.AsyncClient, work: PaperWork) -> None:
+    assert "Machines check it now" not in (await tess.get("/")).text
+    items = tuple(i.model_copy(update={"state": ItemState.CONFIRMED}) for i in checklist().items)
+    work.lists[RUN] = checklist().model_copy(update={"items": items})
+    assert "Machines check it now" in (await tess.get("/")).text
+
+
 async def test_an_item_issued_again_meanwhile_is_not_confirmed(tess: httpx.AsyncClient, work: PaperWork) -> None:
     page = (await tess.get(f"/runs/{RUN}")).text
     work.lists[RUN] = after_a_swap()

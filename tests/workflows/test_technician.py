@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 
 from freehold.devices.simulated import SimulatedDevices
 from freehold.errors import NotFound
@@ -15,6 +16,7 @@ from freehold.lab.technician import Mistake, Technician
 from freehold.models.hall import Cable
 from freehold.models.installation import Reissue
 from freehold.models.instance import EvidenceKind
+from freehold.models.procedure import Outcome
 from tests.workflows.rig import running_rig, view
 from tests.workflows.test_install_hardware import installing, storeroom_hall
 
@@ -41,8 +43,30 @@ class SimulatedInReach:
     def switch_on(self, device: str) -> None:
         self._devices.power(device)
 
+    def switch_off(self, device: str) -> None:
+        self._devices.power(device, on=False)
+
     def is_on(self, device: str) -> bool:
         return self._devices.on(device)
+
+
+async def to_the_end(run: WorkflowHandle[Any, Outcome], technician: Technician) -> None:
+    """The technician answers until the run has ended."""
+    async with asyncio.timeout(60):
+        while not (seen := await view(run)).outcome:
+            if seen.checklist and seen.checklist.open() and seen.waiting:
+                await run.execute_update("confirm_items", technician.work(seen.checklist, "tom"))
+            await asyncio.sleep(0.05)
+
+
+async def test_what_is_broken_is_reported_and_done_otherwise(client: Client, tmp_path: Path) -> None:
+    async with running_rig(client, tmp_path, storeroom_hall("srv-10", "srv-11")) as rig:
+        parent, child = await installing(rig)
+        technician = Technician(SimulatedInReach(rig.devices), broken=["leaf1/swp2", "srv-10"])
+        await to_the_end(child, technician)
+        assert (await rig.approved(parent)).outcome == "active"
+        assert [s.server for s in rig.inventory.instance("acme-1").plan.servers] == ["srv-11"]
+        assert "leaf1/swp2" not in {str(c.a) for c in rig.devices.cables()}
 
 
 @pytest.mark.parametrize(
@@ -63,12 +87,7 @@ async def test_every_mistake_is_found_and_corrected(
     async with running_rig(client, tmp_path, storeroom_hall("srv-10", "srv-11")) as rig:
         parent, child = await installing(rig)
         technician = Technician(SimulatedInReach(rig.devices), mistakes)
-        async with asyncio.timeout(60):
-            while not (seen := await view(child)).outcome:
-                if seen.checklist and seen.checklist.open() and seen.waiting:
-                    done = technician.work(seen.checklist)
-                    await child.execute_update("confirm_items", {"operator": "tom", "done": done})
-                await asyncio.sleep(0.05)
+        await to_the_end(child, technician)
         assert (await parent.result()).outcome == "active"
         (evidence,) = rig.inventory.evidence("acme-1", EvidenceKind.CABLING)
         again = [Reissue.model_validate(r) for r in evidence.observed["reissued"]]
