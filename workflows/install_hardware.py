@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 
 from temporalio import workflow
@@ -17,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.request import Abort, Retry
     from freehold.models.work import PlanRef, ServerRef
     from workflows import policies
-    from workflows.calls import call
+    from workflows.calls import call, together
     from workflows.ends import Undone, needed
     from workflows.hands import ChecklistInHands
     from workflows.people import answerable
@@ -108,8 +107,8 @@ class InstallHardware:
 
     async def _look_at_servers(self, hands: ChecklistInHands) -> None:
         refs = [ServerRef(instance=self._request.instance, server=name) for name in hands.servers_to_check()]
-        checks = await asyncio.gather(
-            *(call(InstallationActivities.check_server, r, summary=r.server, **policies.DEVICE) for r in refs)
+        checks = await together(
+            call(InstallationActivities.check_server, r, summary=r.server, **policies.DEVICE) for r in refs
         )
         for check in checks:
             hands.server_checked(check)
