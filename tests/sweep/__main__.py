@@ -22,6 +22,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 
+from activities.servers import compare
 from freehold.devices.real import RealDevices
 from freehold.inventory import Inventory
 from freehold.lab import Lab, fleet
@@ -149,12 +150,10 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...
     found = []
     for name in sorted(before.keys() | after.keys()):
         one, two = before.get(name), after.get(name)
-        if one == two:
-            continue
-        fields = []
         if isinstance(one, ServerSnapshot) and isinstance(two, ServerSnapshot):
-            fields = [f for f in ServerSnapshot.model_fields if getattr(one, f) != getattr(two, f)]
-        found.append(f"{name} {' '.join(fields)}".strip())
+            found += [f"{name} {words}" for words in compare(one, two)]
+        elif one != two:
+            found.append(name)
     return tuple(found)
 
 
