@@ -14,7 +14,9 @@ from freehold.inventory import Inventory
 from freehold.models.cabling import CablingReport, Verdict
 from freehold.models.installation import JudgeInput
 from freehold.models.plan import Plan
+from freehold.models.watch import WatchInput, WatchReport
 from freehold.models.work import Changed, PlanRef
+from freehold.watch import watch
 
 SETTLE_S = 8.0
 """LLDP shows a neighbour 1.4 to 3.4 s after plugging (interval 2 s); longer means that there is none."""
@@ -45,6 +47,11 @@ class CablingActivities:
     def judge_cables(self, given: JudgeInput) -> CablingReport:
         """Look where these cables of an instance's plan (all, when none is named) lead. Reads only."""
         return self._settled(self._inventory.instance(given.instance).newest, given.cables)
+
+    @activity.defn
+    def watch_ports(self, given: WatchInput) -> WatchReport:
+        """Look at the ports of all instances once. Reads only; a switch that does not answer is named."""
+        return watch(self._inventory, self._devices, given.opened)
 
     def _settled(self, plan: Plan, labels: Collection[str] = ()) -> CablingReport:
         """The report as soon as all is right, or when neighbours have had time to show up."""

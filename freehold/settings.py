@@ -113,6 +113,10 @@ class Settings(BaseSettings):
     mail_server: str = Field(default="localhost:25", description="an SMTP server that takes our mail: host:port")
     mail_from: str = "freehold@localhost"
 
+    cable_watch_s: int = Field(
+        default=60, ge=0, description="seconds between looks at the cables of all instances; 0: nobody looks"
+    )
+
     log_level: LogLevel = Field(default=LogLevel.info, description="debug, info, warning or error")
 
     @model_validator(mode="before")

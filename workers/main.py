@@ -15,6 +15,7 @@ from freehold.secrets import FileSecrets
 from freehold.settings import Settings, load_settings
 from freehold.stack.client import connect, metrics_runtime
 from workers.examples import keep_examples
+from workers.schedules import keep_schedules
 from workers.wiring import Parts, make_worker
 
 log = structlog.get_logger(__name__)
@@ -31,9 +32,13 @@ async def work(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with make_worker(client, parts):
         log.info("worker is ready", task_queue=settings.task_queue)
-        examples = asyncio.create_task(keep_examples(client, settings.task_queue, inventory))
+        beside = (
+            asyncio.create_task(keep_examples(client, settings.task_queue, inventory)),
+            asyncio.create_task(keep_schedules(client, settings)),
+        )
         await stop.wait()
-        examples.cancel()
+        for task in beside:
+            task.cancel()
     inventory.close()
 
 

@@ -32,8 +32,9 @@ from workflows.decommission_instance import DecommissionInstance
 from workflows.install_hardware import InstallHardware
 from workflows.provision_instance import ProvisionInstance
 from workflows.switch_session import SwitchSession
+from workflows.watch_cables import WatchCables
 
-WORKFLOWS: Sequence[type] = (ProvisionInstance, DecommissionInstance, InstallHardware, SwitchSession)
+WORKFLOWS: Sequence[type] = (ProvisionInstance, DecommissionInstance, InstallHardware, SwitchSession, WatchCables)
 FAILING: Sequence[type[BaseException]] = (ValidationError,)
 """Errors that fail a run at once instead of blocking it."""
 THREADS = 32

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.plan import Plan
     from freehold.models.procedure import MessageRecord
     from freehold.models.request import Approve
+    from freehold.models.watch import PortDeed
     from freehold.models.work import LeaseInput
 
 
@@ -44,6 +45,13 @@ def installation_evidence(instance: str, checklist: Checklist, reissued: Sequenc
     observed: dict[str, object] = {"items": items, "reissued": [r.model_dump(mode="json") for r in reissued]}
     claim = f"all {len(items)} items in the hall are done, as machines saw"
     return _evidence("installation", instance, EvidenceKind.CABLING, claim, observed)
+
+
+def port_evidence(deed: PortDeed, what: str, number: int) -> Evidence:
+    """That a port was closed or opened because of what is plugged there; the run's `number`th."""
+    observed: dict[str, object] = {"change": deed.change.model_dump(mode="json"), "because": deed.words}
+    claim = f"{deed.port} was {what}: {deed.words}"
+    return _evidence(f"port/{number}", deed.instance, EvidenceKind.CABLING, claim, observed)
 
 
 def _evidence(name: str, instance: str, kind: EvidenceKind, claim: str, observed: dict[str, object]) -> Evidence:

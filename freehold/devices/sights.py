@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -14,7 +14,7 @@ from freehold.errors import DeviceError, FreeholdError
 from freehold.models.access import Access
 from freehold.models.cabling import Sight
 from freehold.models.hall import Device, DeviceKind
-from freehold.models.network import MacEntry, Neighbour, PortRef
+from freehold.models.network import MacEntry, Neighbour, PortConfig, PortRef
 
 AT_ONCE = 24
 """Devices that are asked at the same time."""
@@ -29,25 +29,46 @@ class Answer:
     device: str
     sights: tuple[Sight, ...]
     error: FreeholdError | None = None
+    configs: Mapping[str, PortConfig] = field(default_factory=dict)
+    """Of the cabled ports, if they were asked for."""
 
 
-def look(devices: Devices, access: Callable[[str], Access], asked: Iterable[Device]) -> tuple[Answer, ...]:
-    """What every port of these devices sees. Reads each device once and changes nothing."""
-    chosen = list(asked)
+def look(
+    devices: Devices,
+    access: Callable[[str], Access],
+    asked: Iterable[Device],
+    cabled: Iterable[PortRef],
+    *,
+    configured: bool = False,
+) -> tuple[Answer, ...]:
+    """What every port of these devices sees. Reads each device once and changes nothing.
+
+    A switch's learned addresses are read only when one of the `cabled` ports shows no neighbour.
+    """
+    chosen, ports = list(asked), list(cabled)
     if not chosen:
         return ()
+
+    def ask(device: Device) -> Answer:
+        own = {p.port for p in ports if p.device == device.name}
+        return _ask(devices, access, device, own, configured)
+
     with ThreadPoolExecutor(min(AT_ONCE, len(chosen)), thread_name_prefix="look") as pool:
-        return tuple(pool.map(lambda device: _ask(devices, access, device), chosen))
+        return tuple(pool.map(ask, chosen))
 
 
-def _ask(devices: Devices, access: Callable[[str], Access], device: Device) -> Answer:
+def _ask(
+    devices: Devices, access: Callable[[str], Access], device: Device, cabled: Collection[str], configured: bool
+) -> Answer:
     seen: tuple[Neighbour, ...] = ()
     macs: tuple[MacEntry, ...] = ()
+    configs: Mapping[str, PortConfig] = {}
     error: FreeholdError | None = None
     try:
         if device.kind is DeviceKind.SWITCH:
             with devices.switch(access(device.name)) as switch:
-                seen, macs, error = _ask_switch(switch)
+                seen, macs, error = _ask_switch(switch, cabled)
+                configs = switch.read(cabled).ports if configured else {}
         else:
             with devices.server(access(device.name)) as server:
                 seen = server.neighbours()
@@ -55,15 +76,19 @@ def _ask(devices: Devices, access: Callable[[str], Access], device: Device) -> A
         error = failed
     if error is not None:
         log.info("a device does not show its neighbours", device=device.name, error=str(error))
-    return Answer(device.name, tuple(_sights(device, seen, macs, answered=error is None)), error)
+    return Answer(device.name, tuple(_sights(device, seen, macs, answered=error is None)), error, configs)
 
 
-def _ask_switch(switch: Switch) -> tuple[tuple[Neighbour, ...], tuple[MacEntry, ...], DeviceError | None]:
+def _ask_switch(
+    switch: Switch, cabled: Collection[str]
+) -> tuple[tuple[Neighbour, ...], tuple[MacEntry, ...], DeviceError | None]:
     """Neighbours and learned addresses. A switch whose LLDP is off may still have learned addresses."""
     try:
-        return switch.neighbours(), switch.mac_table(), None
+        seen = switch.neighbours()
     except DeviceError as error:
         return (), switch.mac_table(), error
+    quiet = set(cabled) - {row.local_port for row in seen}
+    return seen, switch.mac_table() if quiet else (), None
 
 
 def _sights(device: Device, seen: Iterable[Neighbour], macs: Iterable[MacEntry], *, answered: bool) -> Iterable[Sight]:

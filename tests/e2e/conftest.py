@@ -26,7 +26,9 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataCentre]:
         pytest.skip("only root can boot machines")
     fleet.sweep()
     folder = tmp_path_factory.mktemp("e2e")
-    settings = own_settings(folder / "home").model_copy(update={"instance_scrape_interval_s": 5})
+    # The watch on cables would open sessions with switches at moments that the tests take for a procedure's.
+    quiet = {"instance_scrape_interval_s": 5, "cable_watch_s": 0}
+    settings = own_settings(folder / "home").model_copy(update=quiet)
     centre = DataCentre(settings)
     fleet.own(labs_folder() / LAB)
     with _guarded(centre):

@@ -22,6 +22,7 @@ from freehold.models.session import ChangeTicket, SessionState
 from freehold.settings import LogLevel
 from tests.conftest import running_temporal
 from tests.workflows import test_install_hardware as install
+from tests.workflows import test_watch as watching
 from tests.workflows.rig import Rig, running_rig, until_waiting, view
 from tests.workflows.test_faults import Fails
 from workers.interceptor import Around
@@ -141,6 +142,26 @@ async def installed_for(rig: Rig) -> Ended:
     return rig.client.get_workflow_handle("provision-acme-1")
 
 
+async def watch_finds_nothing(rig: Rig) -> Ended:
+    await active(rig)
+    handle = await watching.start(rig)
+    await handle.result()
+    return handle
+
+
+async def watch_closes_and_opens(rig: Rig) -> Ended:
+    for name in ("acme-1", "beta-1"):
+        await rig.approved(await rig.provision(name))
+    mine, theirs = watching.first(rig), watching.first(rig, "beta-1")
+    watching.move_into(rig, mine, theirs)
+    handle = await watching.start(rig, every_s=3600)
+    await until_waiting(handle, "checklist")
+    watching.put_right(rig, theirs, mine)
+    await handle.execute_update("retry", {"operator": "olivia"})
+    await handle.result()
+    return handle
+
+
 RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = {
     "ProvisionInstance-active": (active, {}),
     "ProvisionInstance-waived": (waived, {"approval": {"waive_installed": True}}),
@@ -156,6 +177,8 @@ RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = 
     "DecommissionInstance-rejected": (kept, {}),
     "SwitchSession-continued": (continued_session, {}),
     "SwitchSession-running": (running_session, {}),
+    "WatchCables-nothing": (watch_finds_nothing, {}),
+    "WatchCables-closed-and-opened": (watch_closes_and_opens, {}),
 }
 
 
