@@ -5,8 +5,8 @@ Every effect may be repeated, and puts its words beside the step that it belongs
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.switches import SwitchActivities
     from freehold.models.installation import InstallRequest
     from freehold.models.plan import DeviceDiff, Plan
-    from freehold.models.procedure import Outcome
+    from freehold.models.policy import ApprovalPolicy
     from freehold.models.work import (
         DiskRef,
         PlanRef,
@@ -34,10 +34,11 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calls import call, together
     from workflows.install_hardware import InstallHardware
     from workflows.records import approval_evidence, lease
-    from workflows.steps import Steps
+    from workflows.steps import Steps, Work
     from workflows.switch_changes import SwitchChanges
 
 APPROVAL = "approval"
+AGAIN = "approval of the changed plan"
 INSTALL = "install hardware"
 CABLES = "check cables"
 PORTS = "configure switch ports"
@@ -56,6 +57,13 @@ class InstanceWork:
         self._steps = steps
         self._requested_by = requested_by
         self._switches = SwitchChanges(steps.people)
+        self._changed_in_hall = ""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it stands now."""
+        assert self._steps.plan is not None, "a step that needs the plan ran before it"
+        return self._steps.plan
 
     async def take_lease(self) -> None:
         await call(InventoryActivities.take_lease, lease(self.ref.instance), **policies.QUICK)
@@ -63,8 +71,13 @@ class InstanceWork:
     async def drop_lease(self) -> None:
         await call(InventoryActivities.drop_lease, lease(self.ref.instance), **policies.QUICK)
 
-    async def keep_approval(self, plan: Plan, step: str = APPROVAL) -> None:
-        evidence = approval_evidence(plan, self._steps.approvals, self._steps.people.records)
+    async def approve(self, policy: ApprovalPolicy, step: str = APPROVAL) -> None:
+        await self._steps.approve(step, self.plan, policy)
+        if self._steps.approvals:
+            await self._steps.do(step, lambda: self._keep_approval(step))
+
+    async def _keep_approval(self, step: str) -> None:
+        evidence = approval_evidence(self.plan, self._steps.approvals, self._steps.people.records)
         await call(InventoryActivities.keep_evidence, evidence, **policies.QUICK)
         self._steps.note(step, evidence.claim)
 
@@ -85,11 +98,13 @@ class InstanceWork:
             for switch in part.switches()
         ]
         kept = set(keep)
-        looks = [self.look_at_server(plan, server, server in kept) for server in servers]
-        previews, diffs = await asyncio.gather(together(switches), together(looks))
-        return plan.as_read(previews, diffs)
+        looks = [self._look_at_server(plan, server, server in kept) for server in servers]
+        # When a switch fails, looks at servers still come to their end: one that keeps a fingerprint must not run on
+        # beside the undo that forgets it.
+        seen: list[Any] = await together([together(switches), together(looks)])
+        return plan.as_read(*seen)
 
-    async def look_at_server(self, plan: Plan, server: str, keep: bool) -> DeviceDiff:
+    async def _look_at_server(self, plan: Plan, server: str, keep: bool) -> DeviceDiff:
         given = ServerPreviewInput(plan=plan, server=server, keep=keep)
         return await call(ServerActivities.preview_server, given, summary=server, **policies.DEVICE)
 
@@ -108,20 +123,40 @@ class InstanceWork:
 
     # -- hardware and network --------------------------------------------------------------------------
 
-    async def install(self, plan: Plan) -> Outcome:
+    async def install_hardware(self, policy: ApprovalPolicy, look_again: Work[None]) -> None:
+        """Where the plan needs hands.
+
+        An approval is of one plan. People may plug cables into closed ports under a changed one; no device is
+        configured under it before it is approved, too.
+        """
+        if not self.plan.needs_hands:
+            self._steps.skip(INSTALL, "all of it is mounted, cabled and switched on")
+            return
+        await self._steps.do(INSTALL, self._install)
+        if self._changed_in_hall:
+            await self._steps.do(AGAIN, look_again)
+            why = f"the plan was changed in the hall: {self._changed_in_hall}"
+            await self.approve(policy.model_copy(update={"why": why}), AGAIN)
+
+    async def _install(self) -> None:
         """People do it, in a run of its own. What they installed stays, also when the plan does not come to be."""
-        run = f"install-{plan.instance}"
+        instance = self.ref.instance
+        run = f"install-{instance}"
         self._steps.note(INSTALL, f"technicians work from the checklist of run {run}")
         ended = await workflow.execute_child_workflow(
             InstallHardware.run,
-            InstallRequest(instance=plan.instance, requested_by=self._requested_by),
+            InstallRequest(instance=instance, requested_by=self._requested_by),
             id=run,
-            static_summary=f"install hardware for {plan.instance}",
+            static_summary=f"install hardware for {instance}",
         )
+        if ended.plan is not None:
+            self._steps.plan, self._changed_in_hall = ended.plan, ended.reason
         if ended.outcome != "installed":
             raise ApplicationError(f"run {run} ended as {ended.outcome}: {ended.reason}", type="NotInstalled")
+        plan = self.plan
+        for server in (*plan.installs, *plan.power_on):
+            await self._look_at_server(plan, server, keep=True)
         self._steps.note(INSTALL, f"done and verified, see run {run}")
-        return ended
 
     async def check_cables(self) -> None:
         seen = await call(CablingActivities.verify_cables, self.ref, **policies.DEVICE)
