@@ -19,7 +19,7 @@ from freehold.devices.switches.changes import only, target
 from freehold.errors import DeviceUnreachable
 from freehold.models.access import Access
 from freehold.models.base import content_hash
-from freehold.models.hall import Cable, Hall
+from freehold.models.hall import Cable, DeviceKind, Hall
 from freehold.models.network import MacEntry, Neighbour, PortConfig, PortRef, SwitchChange, SwitchState
 from freehold.models.plan import DeviceDiff
 from freehold.models.server import EraseRecord, ServerFacts, ServerIntent, ServerResult, ServerSnapshot
@@ -68,7 +68,8 @@ class SimulatedDevices:
     def on(self, device: str) -> bool:
         found = self.hall.device(device)
         switched: dict[str, bool] = self._by_hand("power") or {}
-        return switched.get(device, found.powered and found.position is not None)
+        mounted = found.position is not None or found.kind is DeviceKind.HOST  # hosts are their customers' to mount
+        return switched.get(device, found.powered and mounted)
 
     def power(self, device: str, on: bool = True) -> None:
         self._do("power", {**(self._by_hand("power") or {}), device: on})
