@@ -111,7 +111,7 @@ class Frames:
                 counts: Counts = json.loads(line)
                 for card, senders in counts.items():
                     for sender in senders:
-                        if self._of[sender.partition("/")[0]] != self._of[device]:
+                        if self._foreign(sender, device):
                             self.met.add(f"{sender} reached {device}/{card}")
                 self._counts[device], self._heard_at[device] = counts, time.monotonic()
 
@@ -119,6 +119,19 @@ class Frames:
         """Frames that this card received from that one, both as `device/card`, since its machine began."""
         device, _, card = receiver.partition("/")
         return self._counts[device].get(card, {}).get(sender, 0)
+
+    def meetings(self) -> int:
+        """Frames of other customers that reached any machine, since each began."""
+        return sum(
+            frames
+            for device, counts in self._counts.items()
+            for senders in counts.values()
+            for sender, frames in senders.items()
+            if self._foreign(sender, device)
+        )
+
+    def _foreign(self, sender: str, receiver: str) -> bool:
+        return self._of[sender.partition("/")[0]] != self._of[receiver]
 
     def arrive(self, pairs: Collection[tuple[str, str]], seconds: float = 15) -> None:
         """Wait until each receiver has got new frames from its sender: shows that what counts meetings works."""
