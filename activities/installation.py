@@ -15,12 +15,14 @@ from freehold.models.hall import Device
 from freehold.models.installation import Installed, ReplanInput, Replanned, ServerCheck, WorkOrder
 from freehold.models.instance import Evidence, EvidenceKind
 from freehold.models.plan import Plan
+from freehold.models.policy import Procedure
 from freehold.models.server import ServerFacts
 from freehold.models.work import Changed, PlanRef, ServerRef
 from freehold.planning.checklists import installation
 from freehold.planning.replan import replan, unusable
 from freehold.planning.snapshot import InventorySnapshot
 from freehold.planning.storeroom import still_to_do
+from freehold.policy import Policies
 from freehold.services import service
 
 ANSWERS_S = 60.0
@@ -30,16 +32,17 @@ MEMORY_SEEN = 0.9
 
 
 class InstallationActivities:
-    """Holds the way to the devices and the inventory."""
+    """Holds the way to the devices, the inventory, and the rules that say who is told."""
 
-    def __init__(self, devices: Devices, inventory: Inventory, answers_s: float = ANSWERS_S) -> None:
-        self._devices, self._inventory, self._answers_s = devices, inventory, answers_s
+    def __init__(self, devices: Devices, inventory: Inventory, rules: Policies, answers_s: float = ANSWERS_S) -> None:
+        self._devices, self._inventory, self._rules, self._answers_s = devices, inventory, rules, answers_s
 
     @activity.defn
     def work_order(self, given: PlanRef) -> WorkOrder:
         """What of an instance's plan is still to be done by hand. Reads only."""
         plan = self._inventory.instance(given.instance).plan
-        return WorkOrder(plan=plan, checklist=self._checklist(plan))
+        tell = self._rules.of(Procedure.INSTALL, plan).receivers
+        return WorkOrder(plan=plan, checklist=self._checklist(plan), tell=tell)
 
     @activity.defn
     def replan(self, given: ReplanInput) -> Replanned:

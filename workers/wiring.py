@@ -13,6 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.cabling import CablingActivities
+from activities.data import DataActivities
 from activities.identities import IdentityActivities
 from activities.installation import InstallationActivities
 from activities.inventory import InventoryActivities
@@ -31,10 +32,20 @@ from workers.interceptor import Around
 from workflows.decommission_instance import DecommissionInstance
 from workflows.install_hardware import InstallHardware
 from workflows.provision_instance import ProvisionInstance
+from workflows.scale_down import ScaleDown
+from workflows.scale_up import ScaleUp
 from workflows.switch_session import SwitchSession
 from workflows.watch_cables import WatchCables
 
-WORKFLOWS: Sequence[type] = (ProvisionInstance, DecommissionInstance, InstallHardware, SwitchSession, WatchCables)
+WORKFLOWS: Sequence[type] = (
+    ProvisionInstance,
+    ScaleUp,
+    ScaleDown,
+    DecommissionInstance,
+    InstallHardware,
+    SwitchSession,
+    WatchCables,
+)
 FAILING: Sequence[type[BaseException]] = (ValidationError,)
 """Errors that fail a run at once instead of blocking it."""
 THREADS = 32
@@ -67,7 +78,8 @@ def activities(parts: Parts, client: Client) -> list[Callable[..., Any]]:
         SwitchActivities(devices, inventory, client, settings.task_queue),
         ServerActivities(devices, inventory),
         CablingActivities(devices, inventory, **settle),
-        InstallationActivities(devices, inventory, **answers),
+        InstallationActivities(devices, inventory, policies, **answers),
+        DataActivities(devices, inventory),
         ServiceActivities(devices, inventory, parts.secrets),
         MetricsActivities(inventory, settings),
         NoticeActivities(settings, policies),

@@ -58,6 +58,9 @@ REMEMBERED_CALLERS = 300
 HANDS_WITHIN = timedelta(days=30)
 """How long hardware may take to be delivered and installed, before the procedure gives up."""
 
+HANDS_REMINDER = timedelta(days=7)
+"""People are told of work in the hall when it has waited for so long without a word."""
+
 CHECKS_PER_RUN = 200
 """Rounds of looking at people's work before a run's history is cut."""
 

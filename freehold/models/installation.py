@@ -72,6 +72,7 @@ class WorkOrder(Model):
 
     plan: Plan
     checklist: Checklist
+    tell: tuple[str, ...] = Field(default=(), description="receivers that are told while it waits")
 
 
 class Replanned(WorkOrder):

@@ -1,4 +1,4 @@
-"""What people are told of a request for approval while it waits."""
+"""What people are told of a request for approval, or of work in the hall, while it waits."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ class NoticeKind(Choice):
     REMINDER = "reminder"
     LAST_CALL = "last call"
     LAPSED = "lapsed"
+    HANDS = "hands"  # work in the hall waits for people, or for a delivery
 
 
 class Notice(Model):
@@ -32,6 +33,7 @@ class Notice(Model):
     until: datetime
     approved_by: tuple[str, ...] = ()
     quorum: int = 1
+    situation: str = Field(default="", description="of the work in the hall")
 
     @property
     def subject(self) -> str:
@@ -41,5 +43,6 @@ class Notice(Model):
             NoticeKind.ASKED: f"Approval needed {until}: {what}",
             NoticeKind.REMINDER: f"Still waits for approval {until}: {what}",
             NoticeKind.LAST_CALL: f"About to lapse {until}: {what}",
+            NoticeKind.HANDS: f"Work in the hall still waits, {until} at most: {what}",
             NoticeKind.LAPSED: f"Nobody approved in time, what was reserved is given back: {what}",
         }[self.kind]
