@@ -92,6 +92,16 @@ class InventoryActivities:
         return is_already(instance.plan, asked, service(asked.service).needs(asked), self._inventory.snapshot())
 
     @activity.defn
+    def unplace_change(self, given: ChangeInput) -> Changed:
+        """Take back what `place_change` took for this very request, if nobody has worked on it yet. Repeatable."""
+        found = self._find(given.request.instance)
+        if found is None or found.target is None or found.target.diffs:
+            return Changed(changed=False)
+        if found.target.request != given.request.applied_to(found.plan.request):
+            return Changed(changed=False)
+        return self.drop_change(PlanRef(instance=found.name))
+
+    @activity.defn
     def keep_target(self, plan: Plan) -> None:
         """Replace the plan that an instance is changed to by itself with what was read of the devices."""
         self._inventory.keep_target(plan)

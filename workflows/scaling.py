@@ -36,14 +36,15 @@ with workflow.unsafe.imports_passed_through():
 
 RETIRE = "clear what leaves"
 CLOSE = "close its ports"
-SETTLE = "settle"
+FREE = "free what left"
 
 
 class Scaling:
     """Brings an active instance to what the request asks for, or back to where it was."""
 
     def __init__(self, procedure: ChangingProcedure, request: ScaleRequest) -> None:
-        self._procedure, self._request = procedure, request
+        self._request = request
+        self._wanted = ChangeInput(procedure=procedure, request=request)
         self.steps = Steps(procedure, request.instance, "", "", request.requested_by)
         self._work = InstanceWork(self.steps, request.instance, request.requested_by)
         self._moving = Moving(self.steps)
@@ -82,14 +83,13 @@ class Scaling:
         planned = await self.steps.do("plan", self._place, undo=self._drop, park=False)
         if not planned.exists:
             self.steps.expect(*(w.name for w in self._waypoints), SERVICE, ISOLATION)
-            self.steps.expect(RETIRE, CLOSE, ERASE, SETTLE, METRICS)
+            self.steps.expect(RETIRE, CLOSE, ERASE, FREE, METRICS)
             await self.steps.do("plan", self._look_at_devices, park=not self._request.dry_run)
         return planned
 
     async def _place(self) -> ChangeResult:
         """Plan, and reserve what joins."""
-        given = ChangeInput(procedure=self._procedure, request=self._request)
-        planned = await call(InventoryActivities.place_change, given, **policies.QUICK)
+        planned = await call(InventoryActivities.place_change, self._wanted, **policies.QUICK)
         self._before, self.steps.plan = planned.change.before, planned.change.after
         self.steps.is_about(self._before.request.customer, self._before.request.site)
         if not planned.exists:
@@ -172,8 +172,10 @@ class Scaling:
         """Prove that what had joined is as it was read, then forget the change."""
         if self._request.dry_run:
             return
-        plan = self.steps.plan
-        if plan is not None and plan.diffs:
+        if self._before is None:  # it was refused, or its answer did not come
+            await call(InventoryActivities.unplace_change, self._wanted, **policies.QUICK)
+            return
+        if self._work.plan.diffs:
             joining = await call(InventoryActivities.joining, self._work.ref, **policies.QUICK)
             await self._work.check_as_before(joining)
             await call(InventoryActivities.keep_evidence, undo_evidence(joining), **policies.QUICK)
@@ -189,7 +191,7 @@ class Scaling:
             await self.steps.do(ERASE, lambda: self._work.erase(leaving))
         else:
             self._skip((RETIRE, CLOSE, ERASE), "no server leaves")
-        await self.steps.do(SETTLE, self._settle)
+        await self.steps.do(FREE, self._settle)
         await self.steps.do(METRICS, self._work.watch)
         return await self._end("active", step=METRICS)
 
