@@ -93,4 +93,4 @@ def _check_service(where: str, name: str, tier: str | None) -> None:
 
 def _counted(words: str) -> str:
     """Rules are counted from one, as people do."""
-    return re.sub(r"rules\.(\d+)\.?", lambda found: f"rule {int(found[1]) + 1}: ", words)
+    return re.sub(r"rules\.(\d+)(\.|: |)", lambda found: f"rule {int(found[1]) + 1}: ", words)

@@ -35,6 +35,8 @@ COMMANDS = {
     "inventory": ("inventory", "What hardware there is, and who holds it."),
     "cables": ("cables", "Whether everything is plugged where it should be."),
     "evidence": ("evidence", "What was observed that proves what a procedure claims."),
+    "policy": ("policy", "Who must agree to what, within what time."),
+    "count": ("count", "Use an instance as its customer would, and count what goes wrong."),
     "account": ("accounts", "Who may log in, in which roles."),
     "lab": ("lab", "A data centre in one machine: build it, switch it, cable it."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -88,9 +89,10 @@ class ApprovalPolicy(Model):
         return tuple(dict.fromkeys((*self.tell, *(name for reminder in self.reminders for name in reminder.tell))))
 
     def words(self) -> str:
-        people = "one person must agree" if self.quorum == 1 else f"{self.quorum} people must agree"
+        who = either(self.roles)
+        people = f"one {who} must agree" if self.quorum == 1 else f"{self.quorum} people must agree, each {who}"
         lapse = "all is undone" if self.on_lapse is OnLapse.UNDO else "it is asked again"
-        return f"{people}, each {either(self.roles)}; when nobody decides, {lapse}"
+        return f"{people}; when nobody decides, {lapse}"
 
 
 class Remind(Model):
@@ -98,11 +100,23 @@ class Remind(Model):
     tell: tuple[Name, ...] = Field(min_length=1, description="receivers")
 
 
+def _mail_address(given: str) -> str:
+    if not re.fullmatch(r"[^@\s,<>]+@[^@\s,<>]+", given) or len(given) > 254:
+        raise ValueError(f"{given!r} is no mail address like anna@example.com")
+    return given
+
+
+def _web_address(given: str) -> str:
+    if given and not re.fullmatch(r"https?://[^\s/]+\S*", given):
+        raise ValueError("a webhook's address begins with http:// or https://")
+    return given
+
+
 class Receiver(Model):
     """Where people read what they are told."""
 
-    mail: tuple[Annotated[str, Field(pattern=r"^[^@\s,<>]+@[^@\s,<>]+$", max_length=254)], ...] = ()
-    webhook: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    mail: tuple[Annotated[str, AfterValidator(_mail_address)], ...] = ()
+    webhook: Annotated[str, AfterValidator(_web_address)] = Field(default="", repr=False)
 
     @property
     def somebody(self) -> bool:

@@ -35,6 +35,8 @@ from freehold.web.endpoints import READS, Asked, asked
 from freehold.web.sessions import COOKIE, Sessions
 
 LARGEST_BODY = 8 << 20
+LARGEST_MESSAGE = 64 << 10
+"""What people say to a procedure fits in, also in base64; a history that keeps all of it must not be filled up."""
 TIMEOUT = httpx.Timeout(120, connect=5)
 """The UI waits long for some answers, e.g. of an update; it is told at once when nobody listens."""
 _HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host", "content-length", "cookie"}
@@ -64,7 +66,9 @@ class Login:
         try:
             return await self._handle(request)
         except Refusal as refusal:
-            log.warning("refused", method=request.method, path=request.url.path, why=str(refusal))
+            who = self._sessions.account(request.cookies.get(COOKIE))
+            by = who.name if who else ""
+            log.warning("refused", by=by, method=request.method, path=request.url.path, why=str(refusal))
             return refusal.response
 
     async def _handle(self, request: Request) -> Response:
@@ -120,10 +124,11 @@ def _check_allowed(account: Account, wanted: Asked) -> None:
 async def _signed_body(request: Request, account: Account, wanted: Asked) -> bytes:
     """The body in the name of the account. Reading requests stay as they are."""
     body = bytearray()
+    largest = LARGEST_MESSAGE if wanted.endpoint and wanted.endpoint.names_message else LARGEST_BODY
     async for part in request.stream():
         body += part
-        if len(body) > LARGEST_BODY:
-            raise Refusal(413, INVALID, f"The request is larger than {LARGEST_BODY} bytes.")
+        if len(body) > largest:
+            raise Refusal(413, INVALID, f"The request is larger than {largest} bytes.")
     if wanted.acts == (Act.READ,):
         return bytes(body)
     try:

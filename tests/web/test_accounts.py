@@ -67,9 +67,9 @@ def test_another_process_changes_the_file(accounts: Accounts) -> None:
     assert [account.name for account in accounts.all()] == ["amir", "olivia"]
 
 
-def test_every_role_reads_and_only_approvers_decide() -> None:
+def test_every_role_reads_and_only_approvers_and_managers_decide() -> None:
     assert all(Act.READ in ALLOWED[role] for role in Role)
-    assert [role for role in Role if Act.DECIDE in ALLOWED[role]] == [Role.APPROVER]
+    assert [role for role in Role if Act.DECIDE in ALLOWED[role]] == [Role.APPROVER, Role.MANAGER]
     assert ALLOWED[Role.AUDITOR] == {Act.READ}
 
 

@@ -16,11 +16,11 @@ from temporalio.client import Client
 
 from freehold.models.people import Act, Role
 from freehold.web.endpoints import ENDPOINTS, asked
-from freehold.web.login import LARGEST_BODY, make_app
+from freehold.web.login import LARGEST_BODY, LARGEST_MESSAGE, make_app
 from freehold.web.sessions import COOKIE
 from tests.conftest import TemporalServer
 from tests.web.site import PASSWORD, PEOPLE, browser_of, make_sessions, served
-from tests.workflows.rig import request, running_rig, until_waiting
+from tests.workflows.rig import request, running_rig, until_waiting, view
 
 ROOT = "/api/v1/namespaces/default"
 
@@ -53,6 +53,16 @@ def start_body(kind: str, task_queue: str, given: Any = None) -> dict[str, Any]:
     }
 
 
+def update_body(name: str, given: Any) -> dict[str, Any]:
+    return {
+        "request": {
+            "meta": {"identity": "somebody else", "updateId": str(uuid4())},
+            "input": {"name": name, "args": payloads(given)},
+        },
+        "waitPolicy": {"lifecycleStage": "UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED"},
+    }
+
+
 async def identities(client: Client, workflow_id: str) -> dict[str, str]:
     """Kind of event -> the identity in it, of the events that people cause."""
     found = {}
@@ -80,13 +90,7 @@ async def test_a_forged_name_never_reaches_the_history(site: str, client: Client
         hash_ = (await until_waiting(handle)).plan_hash
         signal = {"input": payloads({"operator": "amir", "plan_hash": "0123456789ab"}), "identity": "olivia"}
         assert (await amir.post(f"{workflow}/signal/approve", json=signal)).status_code == 200
-        update = {
-            "request": {
-                "meta": {"identity": "olivia", "updateId": str(uuid4())},
-                "input": {"name": "approve", "args": payloads({"operator": "amir", "plan_hash": hash_})},
-            },
-            "waitPolicy": {"lifecycleStage": "UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED"},
-        }
+        update = update_body("approve", {"operator": "amir", "plan_hash": hash_})
         answer = await amir.post(f"{workflow}/update/approve", json=update)
         assert answer.status_code == 200 and "success" in answer.json()["outcome"], answer.text
         assert await identities(client, handle.id) == {
@@ -96,6 +100,24 @@ async def test_a_forged_name_never_reaches_the_history(site: str, client: Client
         }
         outcome = await client.get_workflow_handle(handle.id).result()
         assert outcome["outcome"] == "active"
+
+
+async def test_a_refused_update_is_answered_at_once_and_stays_in_the_history(
+    site: str, client: Client, tmp_path: Path
+) -> None:
+    async with running_rig(client, tmp_path / "rig") as rig, browser_of(site, "amir") as amir:
+        handle = await rig.provision()
+        await until_waiting(handle)
+        path = f"{ROOT}/workflows/{handle.id}/update/approve"
+        for said, words in (({"operator": "olivia"}, "cannot approve it"), ("yes", "must be one JSON object")):
+            answer = await amir.post(path, json=update_body("approve", said))
+            assert answer.status_code == 200 and words in answer.json()["outcome"]["failure"]["message"], answer.text
+        assert (await identities(client, handle.id))["update_accepted"] == "amir"
+        seen = await view(handle)
+        assert [(m.operator, m.identity, m.accepted) for m in seen.messages] == [
+            ("olivia", "amir", False),
+            ("", "amir", False),
+        ]
 
 
 async def test_ends_and_schedules_carry_the_name(site: str, client: Client) -> None:
@@ -242,10 +264,12 @@ async def test_other_sites_and_odd_bodies_are_refused(site: str) -> None:
     async with browser_of(site, "amir") as http:
         for header in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
             assert (await http.post(path, json={}, headers=header)).status_code == 403
-        for body in (b"[]", b"7", b"{", b"\xff", b'"x"', b"[" * 100_000):
+        for body in (b"[]", b"7", b"{", b"\xff", b'"x"', b"[" * 10_000):
             answer = await http.post(path, content=body)
             assert answer.status_code == 400 and "JSON object" in answer.json()["message"]
-        assert (await http.post(path, content=b" " * (LARGEST_BODY + 1))).status_code == 413
+        assert (await http.post(path, content=b" " * (LARGEST_MESSAGE + 1))).status_code == 413
+    async with browser_of(site, "olivia") as http:
+        assert (await http.post(f"{ROOT}/workflows/x", content=b" " * (LARGEST_BODY + 1))).status_code == 413
 
 
 async def test_a_ui_that_is_gone_is_one_sentence(tmp_path: Path) -> None:

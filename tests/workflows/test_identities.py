@@ -148,7 +148,7 @@ async def test_roles_hold_for_claims_and_unknown_names_as_the_policy_says(client
         assert "tess is technician" in await _says(run, "abort", {"operator": "tess"})
         assert await _says(run, "approve", {"operator": "anna"}) == ""
         assert (await run.result()).outcome == "active"
-    assert {m.identity for m in (await view(run)).messages} == {"test"}
+        assert {m.identity for m in (await view(run)).messages} == {"test"}
 
 
 async def test_a_broken_file_of_accounts_lets_nobody_through_and_says_so(client: Client, tmp_path: Path) -> None:
