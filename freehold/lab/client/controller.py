@@ -23,12 +23,14 @@ import paramiko
 
 from freehold.devices.base import Secrets
 from freehold.devices.ssh import connect, device_errors, said
-from freehold.errors import CommandRejected, DeviceUnreachable
+from freehold.errors import CommandRejected, DeviceUnreachable, NotFound
+from freehold.inventory import Inventory
 from freehold.lab.client.models import ClientResult, Load, Progress
 from freehold.lab.client.program.tally import QUIET
 from freehold.models.access import Access
 from freehold.models.server import SECRET_TOKEN
 from freehold.secrets import redact, resolve
+from freehold.services import service
 
 __all__ = ["QUIET", "CountingClient"]
 
@@ -82,6 +84,19 @@ class CountingClient:
         self._heard, self._news = _Heard(), threading.Condition()
         self._client: paramiko.SSHClient | None = None
         self._channel: paramiko.Channel | None = None
+
+    @classmethod
+    def of(cls, inventory: Inventory, secrets: Secrets, instance: str, load: Load | None = None) -> Self:
+        """For an instance of the inventory, on a host of its customer. Raises NotFound if none is on."""
+        plan = inventory.instance(instance).plan
+        asked = plan.request
+        hosts = [h for h in inventory.hosts(asked.customer) if h.site == asked.site and h.powered and h.address]
+        if not hosts:
+            raise NotFound(
+                f"customer {asked.customer} has no host at site {asked.site} that is on: the counting client needs one"
+            )
+        credentials = service(asked.service).credentials(plan)
+        return cls(inventory.access(hosts[0].name), secrets, credentials, load)
 
     def __enter__(self) -> Self:
         target = {name: resolve(text, self._secrets) for name, text in self._credentials.items()}

@@ -57,14 +57,15 @@ class Counts(Model):
     """Keys that could not be read at the end."""
 
     @property
+    def wrong(self) -> dict[str, int]:
+        """Everything that must be 0."""
+        names = ("failed", "lost", "stale", "corrupted", "resurrected", "listings_wrong", "unchecked")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def clean(self) -> bool:
         """Whether there were requests and nothing was wrong with any of them."""
-        return bool(self.requests) and not any(
-            (
-                self.failed, self.lost, self.stale, self.corrupted, self.resurrected,
-                self.listings_wrong, self.unchecked,
-            )
-        )  # fmt: skip
+        return bool(self.requests) and not any(self.wrong.values())
 
 
 class Latencies(Model):

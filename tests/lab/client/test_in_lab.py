@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from freehold.errors import CommandRejected, DeviceUnreachable
-from freehold.lab.client import QUIET, CountingClient, Load
+from freehold.inventory import Inventory
+from freehold.lab.client import QUIET, ClientResult, CountingClient, Load
+from freehold.secrets import FileSecrets
+from freehold.settings import load_settings
 from tests.lab.waiting import until
 from tests.services.object_storage.conftest import CUSTOMER_HOST, SERVER, Bench, storage_bench
 
@@ -176,3 +182,47 @@ print(json.dumps({"certificate": done.stdout}))
     )["certificate"]
     with pytest.raises(CommandRejected, match="SSL"), client(bench, ca_certificate=other):
         pass
+
+
+SOMEBODY_ELSE = """
+import boto3, os, tempfile
+file = tempfile.NamedTemporaryFile("w", suffix=".pem")
+file.write(given["ca_certificate"])
+file.flush()
+s3 = boto3.client("s3", endpoint_url=given["endpoint_url"], region_name=given["region"], verify=file.name,
+    aws_access_key_id=given["access_key_id"], aws_secret_access_key=given["secret_access_key"])
+newest = max(bucket["Name"] for bucket in s3.list_buckets()["Buckets"])
+s3.delete_object(Bucket=newest, Key="with_retries-slow/download")
+s3.put_object(Bucket=newest, Key="without_retries-slow/download", Body=b"something else")
+print(json.dumps({}))
+"""
+
+
+def test_what_happens_behind_its_back_is_found(bench: Bench) -> None:
+    """An object is deleted and another one overwritten by somebody else who holds the key."""
+    with client(bench) as counting:
+        until(lambda: counting.progress().requests > 60, 30)
+        credentials = dict(bench.service.credentials(bench.plan))
+        on_host(bench, SOMEBODY_ELSE, **credentials)
+        result = counting.stop()
+    assert result.lost > 0
+    assert result.corrupted > 0
+    assert (result.stale, result.resurrected, result.unchecked) == (0, 0, 0)
+    assert any("with_retries-slow/download shows nothing" in line for line in result.findings)
+
+
+def test_an_operator_counts_by_a_command(bench: Bench, tmp_path: Path, record_property: Any) -> None:
+    settings = load_settings(home=tmp_path)
+    secrets, inventory = FileSecrets(settings.secrets_file), Inventory(settings.database_url)
+    inventory.import_bundle(bench.lab.handover, secrets)
+    inventory.place(bench.plan.request, lambda _: bench.plan)
+    inventory.close()
+    for name in bench.secrets.names():
+        secrets.put(name, bench.secrets.get(name))
+    command = [sys.executable, "-m", "freehold.cli.main", "--home", str(tmp_path), "count", "acme-1", "--seconds", "5"]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ClientResult.model_validate_json(done.stdout).clean
+    table = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+    record_property("table", table)
+    assert "0 failed, 0 lost, 0 stale, 0 corrupted, 0 resurrected" in table
