@@ -66,7 +66,7 @@ class Scaling:
             return await self._end("planned")
         approval = planned.approval.model_copy(update={"why": f"{planned.approval.why}; {self._consequences()}"})
         await self._work.approve(approval)
-        await self._work.install_hardware(approval, lambda: self._look_at_devices(installed=True))
+        await self._work.install_hardware(approval, self._look_again)
         await self._join()
         await self._go()
         await self.steps.do(SERVICE, lambda: self._work.prove(ProbeKind.CUSTOMER))
@@ -93,8 +93,11 @@ class Scaling:
         self._before, self.steps.plan = planned.change.before, planned.change.after
         self.steps.is_about(self._before.request.customer, self._before.request.site)
         if not planned.exists:
-            self._waypoints = await call(DataActivities.waypoints, Way(change=planned.change), **policies.QUICK)
+            await self._find_way()
         return planned
+
+    async def _find_way(self) -> None:
+        self._waypoints = await call(DataActivities.waypoints, Way(change=self._change), **policies.QUICK)
 
     async def _look_at_devices(self, installed: bool = False) -> None:
         """Ports and servers that join are remembered as they are; servers that stay show what they will become."""
@@ -106,6 +109,11 @@ class Scaling:
         if not self._request.dry_run:
             await call(InventoryActivities.keep_target, plan, **policies.QUICK)
         self.steps.plan = plan
+
+    async def _look_again(self) -> None:
+        """The plan was changed in the hall: other servers may join."""
+        await self._look_at_devices(installed=True)
+        await self._find_way()
 
     def _consequences(self) -> str:
         """What cannot be taken back, and from which step on."""

@@ -24,9 +24,20 @@ from freehold.cli import console
 from freehold.errors import BadInput, Conflict, NotFound, ProcedureFailed
 from freehold.models.base import Message
 from freehold.models.checklist import ConfirmItems
+from freehold.models.policy import Procedure
 from freehold.models.procedure import Outcome, ProcedureView, StepState
-from freehold.models.request import DecommissionRequest, InstanceRequest
+from freehold.models.request import DecommissionRequest, InstanceRequest, ScaleRequest
 from freehold.stack.client import connect, workflow_url
+
+Request = InstanceRequest | ScaleRequest | DecommissionRequest
+
+VERBS = {
+    Procedure.PROVISION: "provision",
+    Procedure.SCALE_UP: "scale-up",
+    Procedure.SCALE_DOWN: "scale-down",
+    Procedure.DECOMMISSION: "decommission",
+}
+"""What workflow ids begin with."""
 
 POLL_S = 0.3
 COLOURS = {
@@ -46,24 +57,41 @@ async def client() -> Client:
     return await connect(console.settings())
 
 
-async def start(temporal: Client, request: InstanceRequest | DecommissionRequest) -> WorkflowHandle[Any, Outcome]:
+async def start(
+    temporal: Client, request: Request, procedure: Procedure = Procedure.PROVISION
+) -> WorkflowHandle[Any, Outcome]:
     """Start a procedure, or join the one of that id that runs already with the same request."""
-    verb = "plan" if request.dry_run else "provision" if isinstance(request, InstanceRequest) else "decommission"
     handle: WorkflowHandle[Any, Outcome] = await temporal.start_workflow(
-        "ProvisionInstance" if isinstance(request, InstanceRequest) else "DecommissionInstance",
+        procedure,
         request,
-        id=f"{verb}-{request.instance}",
+        id=workflow_id(procedure, request),
         task_queue=console.settings().task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         result_type=Outcome,
     )
     plan = (await progress(handle)).plan
-    if plan is not None and isinstance(request, InstanceRequest) and plan.request != request:
+    if plan is not None and not _is_for(plan.request, request):
         raise Conflict(
-            f"{request.instance} is being provisioned already with another request "
+            f"{procedure} of {request.instance} runs already with another request "
             f"(by {plan.request.requested_by}); see it with `freehold instance watch {request.instance}`."
         )
     return handle
+
+
+def workflow_id(procedure: Procedure, request: Request) -> str:
+    """One run at a time of each procedure on an instance; dry runs have ids of their own."""
+    verb = VERBS[procedure]
+    plans = "plan" if procedure in (Procedure.PROVISION, Procedure.DECOMMISSION) else f"plan-{verb}"
+    return f"{plans if request.dry_run else verb}-{request.instance}"
+
+
+def _is_for(planned: InstanceRequest, request: Request) -> bool:
+    """Whether a run that plans this is what the request asks for."""
+    if isinstance(request, DecommissionRequest):
+        return True
+    asked = request.applied_to(planned) if isinstance(request, ScaleRequest) else request
+    who = {"requested_by": request.requested_by}
+    return planned.model_copy(update=who) == asked.model_copy(update=who)
 
 
 async def progress(handle: WorkflowHandle[Any, Any]) -> ProcedureView:

@@ -1,0 +1,193 @@
+"""Starting procedures on an instance: `freehold instance provision`, `scale-up`, `scale-down`, `decommission`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import yaml
+from pydantic import ValidationError
+
+from freehold.cli import console, procedures
+from freehold.cli.console import JsonOption
+from freehold.cli.plans import print_plan
+from freehold.errors import BadInput
+from freehold.models.policy import Procedure
+from freehold.models.procedure import Outcome, ProcedureView
+from freehold.models.request import DecommissionRequest, InstanceRequest, ScaleRequest
+from freehold.models.wording import in_words
+
+app = typer.Typer()
+
+WaitOption = Annotated[bool, typer.Option("--wait", help="Stay until it ends, also while it waits for people.")]
+NoWatchOption = Annotated[bool, typer.Option("--no-watch", help="Start it and return at once.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the plan with exact diffs; touch nothing.")]
+ByOption = Annotated[str | None, typer.Option("--requested-by", help="Who asks, if it is not you.")]
+TierOption = Annotated[str | None, typer.Option(help="compact, distributed, ...")]
+CapacityOption = Annotated[
+    int | None, typer.Option("--capacity-gib", "--capacity", metavar="GIB", help="Usable space.")
+]
+WebOption = Annotated[int | None, typer.Option("--web-servers", help="Servers with the role web.")]
+StorageOption = Annotated[int | None, typer.Option("--storage-servers", help="Servers with the role storage.")]
+FeatureOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A feature that shall be on; may be repeated. Without it they stay as they are."),
+]
+
+R = TypeVar("R", InstanceRequest, ScaleRequest, DecommissionRequest)
+
+
+@app.command()
+def provision(
+    name: Annotated[str | None, typer.Argument(help="Name of the new instance.")] = None,
+    customer: Annotated[str | None, typer.Option(help="Who it is for.")] = None,
+    site: Annotated[str | None, typer.Option(help="Where.")] = None,
+    tier: TierOption = None,
+    capacity_gib: CapacityOption = None,
+    feature: FeatureOption = None,
+    file: Annotated[Path | None, typer.Option(help="The request as YAML or JSON; options override it.")] = None,
+    dry_run: DryRunOption = False,
+    wait: WaitOption = False,
+    no_watch: NoWatchOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Build a private instance, from a request until its endpoint answers."""
+    given = {
+        "instance": name,
+        "customer": customer,
+        "site": site,
+        "tier": tier,
+        "capacity_gib": capacity_gib,
+        "features": feature or None,
+        "dry_run": dry_run or None,
+    }
+    request = _request(file, given)
+    _run(Procedure.PROVISION, request, wait=wait or dry_run, watch=not no_watch, as_json=json)
+
+
+@app.command()
+def scale_up(
+    name: str,
+    tier: TierOption = None,
+    capacity_gib: CapacityOption = None,
+    web_servers: WebOption = None,
+    storage_servers: StorageOption = None,
+    feature: FeatureOption = None,
+    requested_by: ByOption = None,
+    dry_run: DryRunOption = False,
+    wait: WaitOption = False,
+    no_watch: NoWatchOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Give an instance more, while it serves: a bigger tier, capacity, servers, features. The rest stays as it is."""
+    given = {"tier": tier, "capacity_gib": capacity_gib, "web_servers": web_servers, "features": feature or None}
+    request = _scaling(name, requested_by, dry_run, given | {"storage_servers": storage_servers})
+    _run(Procedure.SCALE_UP, request, wait=wait or dry_run, watch=not no_watch, as_json=json)
+
+
+@app.command()
+def scale_down(
+    name: str,
+    tier: TierOption = None,
+    capacity_gib: CapacityOption = None,
+    web_servers: WebOption = None,
+    storage_servers: StorageOption = None,
+    feature: FeatureOption = None,
+    no_features: Annotated[bool, typer.Option("--no-features", help="Switch all features off.")] = False,
+    requested_by: ByOption = None,
+    dry_run: DryRunOption = False,
+    wait: WaitOption = False,
+    no_watch: NoWatchOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Take from an instance what it does not need, while it serves. What leaves is emptied, proven empty, erased."""
+    features = [] if no_features else feature or None
+    given = {"tier": tier, "capacity_gib": capacity_gib, "web_servers": web_servers, "features": features}
+    request = _scaling(name, requested_by, dry_run, given | {"storage_servers": storage_servers})
+    _run(Procedure.SCALE_DOWN, request, wait=wait or dry_run, watch=not no_watch, as_json=json)
+
+
+@app.command()
+def decommission(
+    name: str,
+    dry_run: DryRunOption = False,
+    wait: WaitOption = False,
+    no_watch: NoWatchOption = False,
+    json: JsonOption = False,
+) -> None:
+    """End an instance: its data are destroyed, its hardware returns to the pool."""
+    given = {"instance": name, "requested_by": console.settings().identity, "dry_run": dry_run}
+    request = _checked(DecommissionRequest, given)
+    _run(Procedure.DECOMMISSION, request, wait=wait or dry_run, watch=not no_watch, as_json=json)
+
+
+def _run(procedure: Procedure, request: procedures.Request, *, wait: bool, watch: bool, as_json: bool) -> None:
+    async def work() -> tuple[str, ProcedureView, Outcome | None]:
+        handle = await procedures.start(await procedures.client(), request, procedure)
+        if not watch:
+            return handle.id, await procedures.progress(handle), None
+        view = await procedures.follow(handle, to_the_end=wait, quiet=as_json or request.dry_run)
+        ended = view.waiting is None
+        return handle.id, view, await procedures.outcome(handle) if ended else None
+
+    workflow_id, view, ended = console.run_async(work())
+    if ended is None:
+        console.show(view, as_json, *procedures.what_next(view, workflow_id))
+        if not watch and not as_json:
+            console.out.print(f"Started {workflow_id}; follow it with `freehold instance watch {request.instance}`.")
+        return
+    console.show(ended, as_json)
+    if not as_json:
+        tell(ended)
+
+
+def tell(ended: Outcome) -> None:
+    if ended.plan is not None:
+        print_plan(ended.plan, diffs=True)
+        _tell_change(ended.details)
+        console.out.print(f"\nThis is plan {ended.plan_hash}; nothing was touched.")
+    elif ended.outcome == "active":
+        console.out.print(
+            f"{ended.instance} is active at {ended.endpoint}{f', {ended.reason}' if ended.reason else ''}."
+        )
+        _tell_change(ended.details)
+        console.out.print(f"Its keys: `freehold instance credentials {ended.instance}`.")
+    else:
+        console.out.print(f"{ended.instance}: {ended.outcome}" + (f", {ended.reason}" if ended.reason else "") + ".")
+
+
+def _tell_change(details: dict[str, Any]) -> None:
+    """What a change brings and takes, and over which states it leads."""
+    for what, words in (("joins", "joins"), ("leaves", "leaves and is erased"), ("waypoints", "the way")):
+        if details.get(what):
+            console.out.print(f"{words}: {', '.join(details[what])}")
+
+
+def _scaling(name: str, by: str | None, dry_run: bool, wanted: dict[str, Any]) -> ScaleRequest:
+    if all(value is None for value in wanted.values()):
+        options = "--tier, --capacity-gib, --web-servers, --storage-servers, --feature"
+        raise BadInput(f"Say what {name} shall become with one or more of {options}.")
+    given = {**wanted, "instance": name, "requested_by": by or console.settings().identity, "dry_run": dry_run}
+    return _checked(ScaleRequest, given)
+
+
+def _request(file: Path | None, given: dict[str, Any]) -> InstanceRequest:
+    values: dict[str, Any] = {"requested_by": console.settings().identity}
+    if file is not None:
+        try:
+            read = yaml.safe_load(file.read_text())
+        except yaml.YAMLError as error:
+            raise BadInput(f"{file} is neither YAML nor JSON: {error}.") from error
+        if not isinstance(read, dict):
+            raise BadInput(f"{file} must hold one request as a mapping of fields.")
+        values |= read
+    values |= {key: value for key, value in given.items() if value is not None}
+    return _checked(InstanceRequest, values)
+
+
+def _checked(kind: type[R], values: dict[str, Any]) -> R:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise BadInput(f"{in_words(error)}.") from error
