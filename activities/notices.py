@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import ssl
 from email.message import EmailMessage
 
 import httpx
@@ -14,7 +15,8 @@ from freehold.models.notice import Notice
 from freehold.models.policy import Receiver
 from freehold.models.work import Changed
 from freehold.policy import Policies
-from freehold.settings import Settings
+from freehold.secrets import Readable
+from freehold.settings import MailSecurity, Settings
 from freehold.stack.client import workflow_url
 from freehold.templates import render
 
@@ -24,10 +26,10 @@ log = structlog.get_logger(__name__)
 
 
 class NoticeActivities:
-    """Holds the rules, which know the receivers, and the way to the mail server."""
+    """Holds the rules, which know the receivers, and the way to the mail server with its password."""
 
-    def __init__(self, settings: Settings, policies: Policies) -> None:
-        self._settings, self._policies = settings, policies
+    def __init__(self, settings: Settings, policies: Policies, secrets: Readable) -> None:
+        self._settings, self._policies, self._secrets = settings, policies, secrets
 
     @activity.defn
     def tell(self, notice: Notice) -> Changed:
@@ -63,10 +65,28 @@ class NoticeActivities:
         mail["Subject"], mail["From"], mail["To"] = notice.subject, self._settings.mail_from, ", ".join(receiver.mail)
         mail["Message-ID"] = f"<{notice.id.replace('/', '.')}@freehold>"
         mail.set_content(render("notices", "approval.txt.j2", notice=notice, page=self._page(notice)))
-        host, _, port = self._settings.mail_server.partition(":")
-        with smtplib.SMTP(host, int(port or 25), timeout=TIMEOUT_S) as server:
+        with self._mail_server() as server:
             server.send_message(mail)
         return True
+
+    def _mail_server(self) -> smtplib.SMTP:
+        """Connected, encrypted and logged in as the settings say."""
+        wanted = self._settings
+        host, _, port = wanted.mail_server.partition(":")
+        trust = ssl.create_default_context(cafile=wanted.mail_ca)
+        if wanted.mail_security is MailSecurity.tls:
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, int(port or 465), timeout=TIMEOUT_S, context=trust)
+        else:
+            server = smtplib.SMTP(host, int(port or 25), timeout=TIMEOUT_S)
+        try:
+            if wanted.mail_security is MailSecurity.starttls:
+                server.starttls(context=trust)
+            if wanted.mail_login:
+                server.login(wanted.mail_login, self._secrets.get(wanted.mail_secret))
+        except BaseException:
+            server.close()
+            raise
+        return server
 
     def _page(self, notice: Notice) -> str:
         return workflow_url(self._settings, notice.workflow_id) or ""

@@ -37,6 +37,12 @@ class LogLevel(Choice):
     error = "error"
 
 
+class MailSecurity(Choice):
+    none = "none"
+    starttls = "starttls"
+    tls = "tls"
+
+
 def whoami() -> str:
     """`user@host` of this process, also for a user id without an entry in the password database."""
     try:
@@ -111,7 +117,18 @@ class Settings(BaseSettings):
     )
 
     mail_server: str = Field(default="localhost:25", description="an SMTP server that takes our mail: host:port")
-    mail_from: str = "freehold@localhost"
+    mail_security: MailSecurity = Field(
+        default=MailSecurity.none,
+        description="none; starttls (usually port 587); tls (usually 465). The server's certificate is checked",
+    )
+    mail_ca: FilePath | None = Field(
+        default=None, description="certificates (PEM) that the mail server's is signed by; else those of the system"
+    )
+    mail_login: str = Field(default="", description="name to log in to the mail server with; empty: no login")
+    mail_secret: str = Field(
+        default="mail/password", description="secret that holds its password: `freehold secret put mail/password`"
+    )
+    mail_from: str = Field(default="freehold@localhost", description="sender of our mail")
 
     cable_watch_s: int = Field(
         default=60, ge=0, description="seconds between looks at the cables of all instances; 0: nobody looks"
@@ -127,6 +144,15 @@ class Settings(BaseSettings):
             home = Path(values.get("home") or platformdirs.user_state_path("freehold"))
             values["database_url"] = f"sqlite:///{home.expanduser().absolute()}/freehold.db"
         return values
+
+    @model_validator(mode="after")
+    def _password_is_not_sent_in_clear(self) -> Self:
+        if self.mail_login and self.mail_security is MailSecurity.none:
+            raise ValueError(
+                f"mail_login is {self.mail_login!r} and mail_security none, which would send its password in clear; "
+                "use starttls or tls"
+            )
+        return self
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:

@@ -38,6 +38,7 @@ COMMANDS = {
     "policy": ("policy", "Who must agree to what, within what time."),
     "count": ("count", "Use an instance as its customer would, and count what goes wrong."),
     "account": ("accounts", "Who may log in, in which roles."),
+    "secret": ("secrets", "Passwords that Freehold is given, e.g. of the mail server."),
     "lab": ("lab", "A data centre in one machine: build it, switch it, cable it."),
 }
 

@@ -7,49 +7,23 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
 from activities.notices import NoticeActivities
-from freehold.errors import NoticeNotSent
+from freehold.errors import BadInput, NoticeNotSent
 from freehold.models.notice import Notice
 from freehold.models.policy import HOUR_S
 from freehold.policy import Policies
-from freehold.settings import load_settings
-from freehold.stack.ports import free_ports
+from freehold.secrets import FileSecrets
+from freehold.settings import Settings, load_settings
+from tests.mail import GOOD, Kind, mail_server
 from tests.workflows.rig import running_rig
-
-
-class Mailbox:
-    """An SMTP server that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.mails: list[tuple[list[str], EmailMessage]] = []
-
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
-        assert isinstance(envelope.content, bytes)
-        self.mails.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
-        return "250 kept"
-
-
-@contextmanager
-def mail_server() -> Iterator[tuple[str, Mailbox]]:
-    mailbox = Mailbox()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=free_ports(1)[0])
-    controller.start()
-    try:
-        yield f"127.0.0.1:{controller.port}", mailbox
-    finally:
-        controller.stop()
 
 
 @contextmanager
@@ -125,9 +99,8 @@ def test_one_receiver_that_refuses_does_not_silence_the_others(tmp_path: Path) -
         book = {"receivers": {"approvers": {"webhook": refusing, "mail": ["amir@example.com"]}}}
         (tmp_path / "policies.yaml").write_text(json.dumps(book))
         settings = load_settings(home=tmp_path, mail_server=smtp)
-        activities = NoticeActivities(settings, Policies(settings.policies_file))
         with pytest.raises(NoticeNotSent, match="approvers by webhook"):
-            ActivityEnvironment().run(activities.tell, _notice())
+            _tell(settings)
         assert len(mailbox.mails) == 1
         assert mailbox.mails[0][1]["Message-ID"] == "<run.1-asked@freehold>"
 
@@ -144,6 +117,57 @@ async def test_a_policy_that_asks_again_asks_again(client: Client, tmp_path: Pat
             assert (await rig.approved(run)).outcome == "active"
     assert {n["kind"] for n in told} == {"asked"} and len({n["key"] for n in told}) == len(told)
     assert len({n["until"] for n in told}) == len(told)
+
+
+def _tell(settings: Settings) -> None:
+    policies, secrets = Policies(settings.policies_file), FileSecrets(settings.secrets_file)
+    ActivityEnvironment().run(NoticeActivities(settings, policies, secrets).tell, _notice())
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Path:
+    """Where somebody reads mail, and the secret store has the right password."""
+    (tmp_path / "policies.yaml").write_text('{"receivers": {"approvers": {"mail": ["amir@example.com"]}}}')
+    FileSecrets(tmp_path / "secrets.json").put("mail/password", GOOD)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", [Kind.STARTTLS, Kind.TLS])
+def test_mail_goes_encrypted_and_logged_in(receiver: Path, kind: Kind) -> None:
+    with mail_server(kind, receiver) as (smtp, mailbox):
+        given = {"mail_security": kind, "mail_ca": receiver / "ca.pem", "mail_login": "freehold"}
+        _tell(load_settings(home=receiver, mail_server=smtp, **given))
+    assert len(mailbox.mails) == 1 and mailbox.logins == ["freehold"] and mailbox.encrypted == [True]
+
+
+LOGIN = {"mail_login": "freehold", "mail_security": "starttls"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (LOGIN, "SSLCertVerificationError"),
+        (
+            {"mail_login": "freehold", "mail_secret": "mail/other", "mail_security": "starttls", "ca": True},
+            "SecretMissing",
+        ),
+        ({"mail_login": "somebody", "mail_security": "starttls", "ca": True}, "SMTPAuthenticationError"),
+        ({}, "SMTP"),
+    ],
+    ids=["a certificate of nobody we trust", "no password", "a wrong login", "not encrypted"],
+)
+def test_mail_that_cannot_be_sent_safely_is_not_sent(receiver: Path, given: dict[str, Any], words: str) -> None:
+    with mail_server(Kind.STARTTLS, receiver) as (smtp, mailbox):
+        settings = {name: value for name, value in given.items() if name != "ca"}
+        trust = {"mail_ca": receiver / "ca.pem"} if "ca" in given else {}
+        with pytest.raises(NoticeNotSent, match=words) as refused:
+            _tell(load_settings(home=receiver, mail_server=smtp, **settings, **trust))
+    assert not mailbox.mails and GOOD not in str(refused.value)
+
+
+def test_a_password_is_never_sent_in_clear(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="use starttls or tls"):
+        load_settings(home=tmp_path, mail_login="freehold")
 
 
 def _notice() -> Notice:
