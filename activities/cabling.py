@@ -46,16 +46,16 @@ class CablingActivities:
     @activity.defn
     def judge_cables(self, given: JudgeInput) -> CablingReport:
         """Look where these cables of an instance's plan (all, when none is named) lead. Reads only."""
-        return self._settled(self._inventory.instance(given.instance).newest, given.cables)
+        return self._settled(self._inventory.instance(given.instance).newest, given.cables, given.beside)
 
     @activity.defn
     def watch_ports(self, given: WatchInput) -> WatchReport:
         """Look at the ports of all instances once. Reads only; a switch that does not answer is named."""
         return watch(self._inventory, self._devices, given.opened)
 
-    def _settled(self, plan: Plan, labels: Collection[str] = ()) -> CablingReport:
+    def _settled(self, plan: Plan, labels: Collection[str] = (), beside: Collection[str] = ()) -> CablingReport:
         """The report as soon as all is right, or when neighbours have had time to show up."""
-        question = cables.of_plan(self._inventory, plan, labels)
+        question = cables.of_plan(self._inventory, plan, labels, beside)
         deadline = time.monotonic() + self._settle_s
         while True:
             report = cables.answer(question, self._inventory, self._devices)

@@ -7,6 +7,7 @@ import time
 from temporalio import activity
 
 from activities.clock import now
+from freehold import cables
 from freehold.devices.base import Devices
 from freehold.errors import AuthenticationRefused, CannotPlace, DeviceUnreachable, HostKeyMismatch
 from freehold.inventory import Inventory
@@ -42,7 +43,9 @@ class InstallationActivities:
         """What of an instance's plan is still to be done by hand. Reads only."""
         plan = self._inventory.instance(given.instance).plan
         tell = self._rules.of(Procedure.INSTALL, plan).receivers
-        return WorkOrder(plan=plan, checklist=self._checklist(plan), tell=tell)
+        beside = cables.seen_beside(self._inventory, self._devices, plan)
+        checklist = self._checklist(plan).model_copy(update={"beside": beside})
+        return WorkOrder(plan=plan, checklist=checklist, tell=tell)
 
     @activity.defn
     def replan(self, given: ReplanInput) -> Replanned:

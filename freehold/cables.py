@@ -30,6 +30,8 @@ class Question:
     reads: tuple[Device, ...]
     loose: frozenset[str] = frozenset()
     """Cables that are planned and not yet installed: that they are not plugged is no mistake."""
+    beside: frozenset[str] = frozenset()
+    """Others' cables that were right before the work. Their servers are asked only about those no longer seen."""
 
 
 def check(inventory: Inventory, devices: Devices, given: CablesInput) -> CablingReport:
@@ -37,7 +39,7 @@ def check(inventory: Inventory, devices: Devices, given: CablesInput) -> Cabling
     return answer(_question(inventory, given), inventory, devices)
 
 
-def of_plan(inventory: Inventory, plan: Plan, labels: Collection[str] = ()) -> Question:
+def of_plan(inventory: Inventory, plan: Plan, labels: Collection[str] = (), beside: Collection[str] = ()) -> Question:
     """These cables of a plan, or all. Its servers are asked even if the inventory still has them switched off."""
     hall = inventory.hall()
     planned = _planned(plan)
@@ -52,16 +54,32 @@ def of_plan(inventory: Inventory, plan: Plan, labels: Collection[str] = ()) -> Q
         labels=frozenset(c.label for c in own),
         devices=frozenset(s.server for s in plan.servers) & ends,
         reads=tuple(d for d in hall.devices if d.name in ends and d.kind is not DeviceKind.HOST),
+        beside=frozenset(c.label for c in hall.cables if c.label in beside),
     )
+
+
+def seen_beside(inventory: Inventory, devices: Devices, plan: Plan) -> tuple[str, ...]:
+    """Others' cables that lead to the switches where a plan's cables will be plugged, and that are right now."""
+    hall = inventory.hall()
+    ends = {end.device for c in plan.cables for end in (c.a, c.b)}
+    switches = tuple(d for d in hall.devices if d.name in ends and d.kind is DeviceKind.SWITCH)
+    names = {d.name for d in switches}
+    own = {c.label for c in _planned(plan)}
+    near = frozenset(c.label for c in hall.cables if {c.a.device, c.b.device} & names and c.label not in own)
+    question = Question(hall=hall, cables=hall.cables, labels=near, devices=frozenset(), reads=switches)
+    report = answer(question, inventory, devices)
+    return tuple(f.cable.label for f in report.findings if f.cable.label in near and f.verdict is Verdict.OK)
 
 
 def answer(question: Question, inventory: Inventory, devices: Devices) -> CablingReport:
     """Read the devices and judge. Changes nothing."""
-    ends = [end for c in question.cables if c.label in question.labels for end in (c.a, c.b)]
+    labels = question.labels | question.beside
+    ends = [end for c in question.cables if c.label in labels for end in (c.a, c.b)]
     answers = look(devices, inventory.access, question.reads, ends)
-    macs = {n.mac: PortRef(device=d.name, port=n.name) for d in question.hall.devices for n in d.nics}
-    sights = [sight for a in answers for sight in a.sights]
-    findings = concerning(judge(question.cables, sights, macs), question.labels, question.devices)
+    findings = _judged(question, answers)
+    if more := _unasked(question, findings):
+        answers += look(devices, inventory.access, more, ends)
+        findings = _judged(question, answers)
     skipped = [f.cable.label for f in findings if _no_mistake(f, question, answers)]
     return CablingReport(
         findings=tuple(f for f in findings if f.cable.label not in skipped),
@@ -70,11 +88,26 @@ def answer(question: Question, inventory: Inventory, devices: Devices) -> Cablin
     )
 
 
+def _judged(question: Question, answers: Sequence[Answer]) -> tuple[CableFinding, ...]:
+    macs = {n.mac: PortRef(device=d.name, port=n.name) for d in question.hall.devices for n in d.nics}
+    sights = [sight for a in answers for sight in a.sights]
+    return concerning(judge(question.cables, sights, macs), question.labels | question.beside, question.devices)
+
+
+def _unasked(question: Question, findings: Sequence[CableFinding]) -> tuple[Device, ...]:
+    """Devices at the far ends of others' cables that are no longer seen."""
+    lost = [f.cable for f in findings if f.cable.label in question.beside and f.verdict is Verdict.UNKNOWN]
+    ends = {end.device for cable in lost for end in (cable.a, cable.b)} - {d.name for d in question.reads}
+    return tuple(d for d in question.hall.devices if d.name in ends and _can_be_read(d))
+
+
 def _no_mistake(finding: CableFinding, question: Question, answers: Sequence[Answer]) -> bool:
     """A cable of which nothing is known and nothing is expected."""
     if finding.verdict not in (Verdict.MISSING, Verdict.UNKNOWN):
         return False
     if finding.cable.label in question.loose:
+        return True
+    if finding.verdict is Verdict.UNKNOWN and finding.cable.label in question.beside:
         return True
     read = {a.device for a in answers}
     quiet = {d.name for d in question.hall.devices if not d.powered} - read

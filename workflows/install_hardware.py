@@ -82,7 +82,7 @@ class InstallHardware:
         # Cables that are not of the plan come up by themselves when they are in the way of one that is.
         planned = {c.label for c in self.steps.plan.cables}
         labels = tuple(i.cable.label for i in asked if i.cable and i.cable.label in planned)
-        given = JudgeInput(instance=self._request.instance, cables=labels)
+        given = JudgeInput(instance=self._request.instance, cables=labels, beside=hands.checklist().beside)
         report = await call(CablingActivities.judge_cables, given, **policies.DEVICE)
         hands.cables_judged(asked, report.findings)
 

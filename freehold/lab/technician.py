@@ -167,11 +167,15 @@ class Technician:
     def _unplug_neighbour(self, near: Cable, checklist: Checklist) -> None:
         own = {i.cable.label for i in checklist.items if i.cable}
         for cable in self._hall.cables():
-            if cable.a.device == near.a.device and cable.label not in own:
+            if cable.a.device == near.a.device and cable.label not in own and self._is_asked(cable.b.device):
                 self._hall.unplug(str(cable.a))
                 self._say(f"Pulled cable {cable.label} by mistake.")
                 self.made.append(miswire(cable.label, Verdict.MISSING))
                 return
+
+    def _is_asked(self, device: str) -> bool:
+        """Whether machines can tell its cable from that of a device which is off, or which is a customer's own."""
+        return self._hall.is_on(device) and self._hall.hall.device(device).kind is not DeviceKind.HOST
 
     # -- corrections
 

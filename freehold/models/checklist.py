@@ -71,6 +71,9 @@ class Checklist(Model):
     workflow_id: str
     title: str
     items: tuple[Item, ...]
+    beside: tuple[str, ...] = Field(
+        default=(), description="labels of others' cables that were right before the work, and must be right after it"
+    )
 
     def item(self, item_id: str) -> Item | None:
         return next((i for i in self.items if i.id == item_id), None)

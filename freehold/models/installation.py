@@ -91,6 +91,7 @@ class ServerCheck(Model):
 
 
 class JudgeInput(PlanRef):
-    """Judge these cables of the instance's plan (by label)."""
+    """Judge these cables of the instance's plan (by label), and whether those beside them are still plugged."""
 
     cables: tuple[str, ...]
+    beside: tuple[str, ...] = ()

@@ -50,7 +50,7 @@ async def test_a_rotation_of_real_cables_is_named_and_cured(
     inventory.reserve(plan)
     settings = load_settings(home=tmp_path, task_queue=f"lab-{tmp_path.name}")
     parts = Parts(settings=settings, inventory=inventory, secrets=secrets, devices=RealDevices(secrets))
-    technician = Technician(LabInReach(bare), [Mistake.ROTATE])
+    technician = Technician(LabInReach(bare), [Mistake.ROTATE, Mistake.UNPLUG_NEIGHBOUR])
     client = await temporal.client()
     async with make_worker(client, parts):
         run = await client.start_workflow(
@@ -71,7 +71,8 @@ async def test_a_rotation_of_real_cables_is_named_and_cured(
         assert (await run.result()).outcome == "installed"
     (evidence,) = inventory.evidence("acme-1", EvidenceKind.CABLING)
     again = [Reissue.model_validate(r) for r in evidence.observed["reissued"]]
-    assert sorted(r.miswire for r in again) == sorted(technician.made) and len(again) == 3
-    assert {str(c.a) for c in bare.cables()} >= {str(c.a) for c in plan.cables}
+    assert sorted(r.miswire for r in again) == sorted(technician.made) and len(again) == 4
+    plugged = {(c.a, c.b) for c in bare.cables()}
+    assert plugged == {(c.a, c.b) for c in (*plan.cables, *bare.hall.cables)}, "the neighbour's, too"
     assert inventory.hall().device("srv-10").powered
     inventory.close()

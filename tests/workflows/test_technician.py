@@ -78,6 +78,8 @@ async def test_what_is_broken_is_reported_and_done_otherwise(client: Client, tmp
         ([Mistake.WRONG_PORT], 1),
         ([Mistake.WRONG_SERVER], 1),
         ([Mistake.CONFIRM_WITHOUT_DOING], 4),
+        ([Mistake.UNPLUG_NEIGHBOUR], 1),
+        ([Mistake.SWAP, Mistake.UNPLUG_NEIGHBOUR], 3),
     ],
     ids=lambda given: "+".join(given) if isinstance(given, list) else "",
 )
