@@ -20,11 +20,20 @@ from typing import TypeVar
 
 from freehold.inventory import Inventory
 from freehold.logs import configure_logs
+from freehold.planning.change import UP, plan_change
 from freehold.planning.provision import plan_instance
 from freehold.settings import LogLevel
 from tests.halls import COMPACT, DISTRIBUTED, big_hall, request
 
 T = TypeVar("T")
+FIGURES = {
+    "read": "reading the snapshot from SQLite",
+    "compact": "planning a compact instance",
+    "distributed": "planning a distributed instance",
+    "change": "planning a change to four storage servers",
+    "reserve": "reserving the plan",
+}
+DISTRIBUTED_MORE = (DISTRIBUTED[0], DISTRIBUTED[1].model_copy(update={"count": 4}))
 
 
 def timed(work: Callable[[], T]) -> tuple[tuple[float, float], T]:
@@ -36,7 +45,13 @@ def timed(work: Callable[[], T]) -> tuple[tuple[float, float], T]:
 
 def measure(racks: int, servers: int, rounds: int) -> dict[str, object]:
     hall = big_hall(racks, servers)
-    seconds: dict[str, list[tuple[float, float]]] = {"read": [], "compact": [], "distributed": [], "reserve": []}
+    seconds: dict[str, list[tuple[float, float]]] = {
+        "read": [],
+        "compact": [],
+        "distributed": [],
+        "reserve": [],
+        "change": [],
+    }
     with tempfile.TemporaryDirectory() as folder:
         inventory = Inventory(f"sqlite:///{Path(folder)}/inventory.db")
         importing, _ = timed(lambda: inventory.import_hall(hall, {}))
@@ -49,6 +64,9 @@ def measure(racks: int, servers: int, rounds: int) -> dict[str, object]:
                 seconds["read"].append(reading)
                 seconds[name].append(planning)
                 seconds["reserve"].append(reserving)
+                now = inventory.snapshot()
+                changing, _ = timed(lambda p=plan, s=now: plan_change(p, p.request, DISTRIBUTED_MORE, s, UP))  # type: ignore[misc]
+                seconds["change"].append(changing)
         inventory.close()
     return {
         "servers": racks * servers,
@@ -75,14 +93,9 @@ def main() -> None:
         print(json.dumps(found, indent=2))
         return
     print(f"{found['servers']} servers on {found['switches']} switches, {found['cables']} cables; seconds")
-    print(f"  {'':<34} {'median':>8} {'worst':>8} {'cpu':>8}")
-    for name, what in (
-        ("read", "reading the snapshot from SQLite"),
-        ("compact", "planning a compact instance"),
-        ("distributed", "planning a distributed instance"),
-        ("reserve", "reserving the plan"),
-    ):
-        print(f"  {what:<34} {found[f'{name}_s']:>8} {found[f'{name}_worst_s']:>8} {found[f'{name}_cpu_s']:>8}")
+    print(f"  {'':<42} {'median':>8} {'worst':>8} {'cpu':>8}")
+    for name, what in FIGURES.items():
+        print(f"  {what:<42} {found[f'{name}_s']:>8} {found[f'{name}_worst_s']:>8} {found[f'{name}_cpu_s']:>8}")
 
 
 if __name__ == "__main__":

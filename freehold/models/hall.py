@@ -133,12 +133,15 @@ class Cable(Model):
 
 
 class CustomerNetwork(Model):
-    """A customer's private network at one site: Freehold takes endpoint addresses out of `endpoints`."""
+    """A customer's private network at one site. Freehold takes addresses out of `endpoints` only.
+
+    Endpoints are taken from the bottom, addresses of servers from the top.
+    """
 
     site: Name
     vlan: Vlan
     prefix: Prefix
-    endpoints: tuple[Address, Address] = Field(description="first and last address kept for endpoints")
+    endpoints: tuple[Address, Address] = Field(description="first and last address kept for endpoints and servers")
 
     @model_validator(mode="after")
     def _inside(self) -> Self:

@@ -23,22 +23,31 @@ def unusable(plan: Plan, now: InventorySnapshot) -> dict[str, str]:
     return {thing: why for thing, why in (servers | ports).items() if why}
 
 
-def replan(plan: Plan, needs: tuple[ServerNeed, ...], now: InventorySnapshot) -> Plan:
+def replan(plan: Plan, needs: tuple[ServerNeed, ...], now: InventorySnapshot, active: Plan | None = None) -> Plan:
     """The plan without what is out of use; the same plan when nothing of it is.
 
     A cable gets another free port of the nearest switch that leads to the same networks; the work of a server goes to
     another one that fits, in the racks or in the storeroom. Servers, networks, addresses and the endpoint stay as they
-    are otherwise. Raises CannotPlace.
+    are otherwise. When the plan is what an instance is being changed to, `active` is the one that it has.
+    Raises CannotPlace.
     """
     out = unusable(plan, now)
-    return _Replanner(plan, needs, now, out).plan() if out else plan
+    return _Replanner(plan, needs, now, out, active).plan() if out else plan
 
 
 class _Replanner:
     """`hall` is what there would be with the plan's usable part installed; new cables and servers are added to it."""
 
-    def __init__(self, plan: Plan, needs: tuple[ServerNeed, ...], now: InventorySnapshot, out: dict[str, str]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        needs: tuple[ServerNeed, ...],
+        now: InventorySnapshot,
+        out: dict[str, str],
+        active: Plan | None,
+    ) -> None:
         self._before, self._needs, self._now, self._out = plan, needs, now, out
+        self._active = active
         self._site, self._instance = plan.request.site, plan.instance
         self._kept = [s for s in plan.servers if s.server not in out]
         names = {s.server for s in self._kept}
@@ -53,7 +62,7 @@ class _Replanner:
         for server in self._before.servers:
             if server.server in self._out:
                 instead[server.server] = self._another(server, instead.values())
-        planner = Planner(self._before.request, self._needs, self._hall, self._now)
+        planner = Planner(self._before.request, self._needs, self._hall, self._now, self._active)
         servers = tuple(
             self._replaced(planner, s, self._hall.device[instead[s.server]])
             if s.server in instead
@@ -61,7 +70,8 @@ class _Replanner:
             for s in self._before.servers
         )
         made = planner.assemble(servers, self._before.networks, self._before.endpoint)
-        return made.model_copy(update={"procedure": self._before.procedure})
+        stays = {"procedure": self._before.procedure, "remembered": self._before.remembered}
+        return made.model_copy(update=stays)
 
     def _as_planned(self, names: set[str]) -> InventorySnapshot:
         where = {s.server: s for s in self._kept}
@@ -94,7 +104,7 @@ class _Replanner:
 
     def _another(self, lost: PlannedServer, taken: Iterable[str]) -> str:
         """The server that does the work of the lost one."""
-        used = {*taken, *(s.server for s in self._before.servers)}
+        used = {*taken, *(s.server for plan in (self._before, self._active) if plan for s in plan.servers)}
         if chosen := self._choose(lost, self._hall, used):
             return chosen
         idle = [n for n in installable(self._hall, self._site, self._instance) if n not in used]

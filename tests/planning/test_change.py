@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from freehold.errors import BadInput, CannotPlace
@@ -11,6 +13,7 @@ from freehold.models.plan import HoldKind, Plan
 from freehold.models.request import InstanceRequest
 from freehold.planning.change import DOWN, UP, check_direction, is_already, plan_change
 from freehold.planning.provision import plan_instance
+from freehold.planning.replan import replan
 from freehold.planning.snapshot import InventorySnapshot
 from freehold.services.base import ServerNeed
 from tests.halls import BACK, COMPACT, DISTRIBUTED, FRONT, HallBuilder, request, small_hall
@@ -106,7 +109,7 @@ def test_a_server_out_of_use_does_not_stay() -> None:
     now, before = active(hall, DISTRIBUTED)
     dead = before.servers[-1].server
     devices = tuple(d.model_copy(update={"out_of_use": "dead"}) if d.name == dead else d for d in now.devices)
-    broken = InventorySnapshot(now.sites, now.racks, devices, now.cables, now.customers, now.management, now.holds)
+    broken = replace(now, devices=devices)
     assert is_already(before, before.request, DISTRIBUTED, now)
     assert not is_already(before, before.request, DISTRIBUTED, broken)
     change = changed(broken, before, DISTRIBUTED)
@@ -191,3 +194,19 @@ def test_scaling_down_refuses_to_add() -> None:
         "ScaleDown cannot make acme-1 bigger (capacity_gib 2, now 1, with feature 'quotas', 4 servers for storage, "
         "now 3); use ScaleUp for that."
     )
+
+
+def test_what_joins_and_cannot_be_used_is_planned_anew_within_the_change() -> None:
+    hall = small_hall(servers=0)
+    hall.server("old", "r1", ("leaf1", "leaf1"))
+    hall.server("spare-1", None)
+    hall.server("spare-2", None)
+    now, before = active(hall, (STORAGE.model_copy(update={"count": 1}),))
+    change = changed(now, before, COMPACT)
+    assert change.after.installs == ("spare-1",)
+    devices = tuple(d.model_copy(update={"out_of_use": "dead"}) if d.name == "spare-1" else d for d in now.devices)
+    target = change.after.model_copy(update={"remembered": {"generation": 1}})
+    again = replan(target, COMPACT, replace(now, devices=devices), before)
+    assert (again.installs, again.leaves, again.procedure) == (("spare-2",), ("old",), UP)
+    assert again.remembered == target.remembered
+    assert [n.address for s in again.servers for n in s.nics] == [n.address for s in target.servers for n in s.nics]
