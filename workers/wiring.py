@@ -21,6 +21,7 @@ from activities.installation import InstallationActivities
 from activities.inventory import InventoryActivities
 from activities.metrics import MetricsActivities
 from activities.notices import NoticeActivities
+from activities.removal import RemovalActivities
 from activities.servers import ServerActivities
 from activities.service import ServiceActivities
 from activities.switches import SwitchActivities
@@ -35,6 +36,7 @@ from workers.sandbox import ContextFreeSandbox
 from workflows.decommission_instance import DecommissionInstance
 from workflows.install_hardware import InstallHardware
 from workflows.provision_instance import ProvisionInstance
+from workflows.remove_hardware import RemoveHardware
 from workflows.scale_down import ScaleDown
 from workflows.scale_up import ScaleUp
 from workflows.switch_session import SwitchSession
@@ -46,6 +48,7 @@ WORKFLOWS: Sequence[type] = (
     ScaleDown,
     DecommissionInstance,
     InstallHardware,
+    RemoveHardware,
     SwitchSession,
     WatchCables,
 )
@@ -79,12 +82,14 @@ def activities(parts: Parts, client: Client) -> list[Callable[..., Any]]:
     policies = Policies(settings.policies_file)
     settle = {} if parts.cable_settle_s is None else {"settle_s": parts.cable_settle_s}
     answers = {} if parts.server_answers_s is None else {"answers_s": parts.server_answers_s}
+    silent = {} if parts.server_answers_s is None else {"silent_s": parts.server_answers_s}
     holders = (
         InventoryActivities(inventory, policies),
         SwitchActivities(devices, inventory, client, settings.task_queue),
         ServerActivities(devices, inventory),
         CablingActivities(devices, inventory, **settle),
         InstallationActivities(devices, inventory, policies, **answers),
+        RemovalActivities(devices, inventory, policies, **settle, **silent),
         DataActivities(devices, inventory),
         ServiceActivities(devices, inventory, parts.secrets),
         MetricsActivities(inventory, settings),
@@ -106,6 +111,7 @@ def make_worker(client: Client, parts: Parts, **options: Any) -> Worker:
         "interceptors": [Around()],
         # A dead worker's runs wait no longer than this for it.
         "sticky_queue_schedule_to_start_timeout": timedelta(seconds=3),
+        "workflow_runner": ContextFreeSandbox(),
     }
     return Worker(
         client,
@@ -115,7 +121,6 @@ def make_worker(client: Client, parts: Parts, **options: Any) -> Worker:
         activity_executor=ThreadPoolExecutor(THREADS, thread_name_prefix="activity"),
         max_concurrent_activities=THREADS,
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
-        workflow_runner=ContextFreeSandbox(),
         workflow_failure_exception_types=FAILING,
         deployment_config=RELEASE,
         graceful_shutdown_timeout=timedelta(seconds=5),

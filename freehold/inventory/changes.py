@@ -8,6 +8,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from freehold.errors import Conflict, NotFound
+from freehold.inventory.documents import parsed
 from freehold.inventory.halls import read_snapshot
 from freehold.inventory.reservations import find, hold, without_needed
 from freehold.inventory.schema import FileRow, InstanceRow
@@ -21,9 +22,9 @@ from freehold.planning.snapshot import InventorySnapshot
 def place_change(session: Session, request: ScaleRequest, make: Callable[[Plan, InventorySnapshot], Plan]) -> Change:
     """Plan the change and take what it adds; or find it placed."""
     row = find(session, request.instance)
-    before = Plan.model_validate_json(row.plan)
+    before = parsed(Plan, row.plan)
     if row.target is not None:
-        after = Plan.model_validate_json(row.target)
+        after = parsed(Plan, row.target)
         if after.request == request.applied_to(before.request):
             return Change(before=before, after=after)
     if row.state != InstanceState.ACTIVE:
@@ -38,7 +39,7 @@ def place_change(session: Session, request: ScaleRequest, make: Callable[[Plan, 
 
 def change(session: Session, name: str) -> Change:
     row = find(session, name)
-    return Change(before=Plan.model_validate_json(row.plan), after=_target(row))
+    return Change(before=parsed(Plan, row.plan), after=_target(row))
 
 
 def keep_target(session: Session, plan: Plan) -> None:
@@ -87,11 +88,11 @@ def drop(session: Session, name: str, forget: Collection[str]) -> bool:
 def _end(session: Session, row: InstanceRow, forget: Collection[str]) -> None:
     row.target = row.given_up = None
     row.state = InstanceState.ACTIVE
-    hold(session, row.name, Plan.model_validate_json(row.plan).holds)
+    hold(session, row.name, parsed(Plan, row.plan).holds)
     session.execute(delete(FileRow).where(FileRow.instance == row.name, FileRow.name.in_(forget)))
 
 
 def _target(row: InstanceRow) -> Plan:
     if row.target is None:
         raise NotFound(f"{row.name} is not being changed; it is {row.state}.")
-    return Plan.model_validate_json(row.target)
+    return parsed(Plan, row.target)

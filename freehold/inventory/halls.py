@@ -12,6 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from freehold.errors import Conflict, NotFound
 from freehold.inventory import reservations
+from freehold.inventory.documents import parsed
 from freehold.inventory.schema import CableRow, CustomerRow, DeviceRow, HallRow, HoldRow, InstanceRow, RackRow, SiteRow
 from freehold.models.access import Access
 from freehold.models.base import Model
@@ -127,7 +128,7 @@ def _documents(session: Session, column: InstrumentedAttribute[str], model: type
     query = select(column)
     if where:
         query = query.where(*where)  # type: ignore[arg-type]
-    return tuple(model.model_validate_json(document) for document in session.scalars(query))
+    return tuple(parsed(model, document) for document in session.scalars(query))
 
 
 def read_hall(session: Session) -> Hall:
@@ -163,12 +164,13 @@ def read_snapshot(session: Session, site: str | None) -> InventorySnapshot:
 
 def access(session: Session, name: str) -> Access:
     """How to reach a device."""
-    row = session.get(DeviceRow, name)
+    columns = select(DeviceRow.document, DeviceRow.host_key, DeviceRow.credential)
+    row = session.execute(columns.where(DeviceRow.name == name)).first()
     if row is None:
         raise NotFound(f"device {name!r} is not in the inventory.")
     if not row.host_key:
         raise NotFound(f"{name} has no host key in the inventory; import the hall with its known_hosts.")
-    device = Device.model_validate_json(row.document)
+    device = parsed(Device, row.document)
     return Access(
         device=name,
         address=device.management.address,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from freehold.errors import Conflict, NotFound
 from freehold.inventory import records, reservations
+from freehold.inventory.documents import parsed
 from freehold.inventory.halls import read_snapshot
 from freehold.inventory.reservations import instance
 from freehold.inventory.schema import CableRow, DeviceRow
@@ -26,7 +27,7 @@ def install(session: Session, given: Installed) -> bool:
         row = session.get(DeviceRow, server.server)
         if row is None:
             raise Conflict(f"{server.server} of {given.instance} is not in the inventory any more.")
-        before = Device.model_validate_json(row.document)
+        before = parsed(Device, row.document)
         update: dict[str, object] = {}
         if server.server in given.mounted and before.position is None:
             update |= {"position": Position(rack=server.rack, unit=server.unit), "feeds": server.feeds}
@@ -48,7 +49,7 @@ def set_out_of_use(session: Session, marks: Mapping[str, str]) -> bool:
     for thing, why in marks.items():
         name, slash, port = thing.partition("/")
         row = session.get(DeviceRow, name)
-        before = Device.model_validate_json(row.document) if row else None
+        before = parsed(Device, row.document) if row else None
         if before is None or (
             port not in {p.name for p in before.ports} if slash else before.kind is not DeviceKind.SERVER
         ):

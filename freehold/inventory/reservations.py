@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from freehold.errors import Conflict, LeaseHeld, NotFound
+from freehold.inventory.documents import parsed
 from freehold.inventory.schema import DeviceRow, FileRow, HoldRow, InstanceRow, LeaseRow
 from freehold.models.hall import Device
 from freehold.models.instance import Instance, InstanceState, Lease
@@ -37,7 +38,7 @@ def exchange(session: Session, plan: Plan) -> None:
         hold(session, plan.instance, plan.holds)
         row.plan = plan.model_dump_json()
     else:
-        hold(session, plan.instance, {*Plan.model_validate_json(row.plan).holds, *plan.holds})
+        hold(session, plan.instance, {*parsed(Plan, row.plan).holds, *plan.holds})
         row.target = plan.model_dump_json()
 
 
@@ -61,7 +62,7 @@ def reserved_for(session: Session, request: InstanceRequest) -> Plan | None:
     row = session.get(InstanceRow, request.instance)
     if row is None or row.state != InstanceState.PROVISIONING:
         return None
-    plan = Plan.model_validate_json(row.plan)
+    plan = parsed(Plan, row.plan)
     return plan if plan.request == request else None
 
 
@@ -69,7 +70,7 @@ def create_instance(session: Session, plan: Plan) -> bool:
     """Write the instance down; False when it is there with this plan. A name that is gone may be used again."""
     row = session.get(InstanceRow, plan.instance)
     if row is not None and row.state != InstanceState.GONE:
-        known = Plan.model_validate_json(row.plan)
+        known = parsed(Plan, row.plan)
         if known.holds == plan.holds and known.request == plan.request:
             return False
         raise Conflict(
@@ -92,7 +93,7 @@ def _refuse_stale(session: Session, plan: Plan) -> None:
     """The hall may have changed since the plan was made."""
     names = [s.server for s in plan.servers]
     rows = session.execute(select(DeviceRow.name, DeviceRow.document).where(DeviceRow.name.in_(names)))
-    there = {name: Device.model_validate_json(document) for name, document in rows}
+    there = {name: parsed(Device, document) for name, document in rows}
     for server in plan.servers:
         device = there.get(server.server)
         stored = device is not None and device.position is None
@@ -103,7 +104,7 @@ def _refuse_stale(session: Session, plan: Plan) -> None:
 def update_plan(session: Session, name: str, plan: Plan) -> None:
     """Replace the plan, e.g. once the devices were read. What it holds must stay the same."""
     row = find(session, name)
-    if plan.instance != name or set(Plan.model_validate_json(row.plan).holds) != set(plan.holds):
+    if plan.instance != name or set(parsed(Plan, row.plan).holds) != set(plan.holds):
         raise Conflict(f"The new plan of {name} takes other things than were reserved; release and reserve again.")
     row.plan = plan.model_dump_json()
 
@@ -134,7 +135,7 @@ def undo_plan(session: Session, name: str) -> Plan:
     if row.target is not None:
         raise Conflict(f"{name} is being changed; abort that or wait until it ends.")
     row.state = InstanceState.DECOMMISSIONING
-    return without_needed(session, Plan.model_validate_json(row.plan))
+    return without_needed(session, parsed(Plan, row.plan))
 
 
 def without_needed(session: Session, plan: Plan) -> Plan:
@@ -150,13 +151,13 @@ def without_needed(session: Session, plan: Plan) -> Plan:
 
 def plans_of(row: InstanceRow) -> list[Plan]:
     """The instance's plan, and the one that it is being changed to."""
-    return [Plan.model_validate_json(text) for text in (row.plan, row.target) if text is not None]
+    return [parsed(Plan, text) for text in (row.plan, row.target) if text is not None]
 
 
 def _kept(row: InstanceRow) -> list[Plan]:
     """Those of its plans that it may have when its change has ended."""
     plans = {"plan": row.plan, "target": row.target}
-    return [Plan.model_validate_json(text) for which, text in plans.items() if text and which != row.given_up]
+    return [parsed(Plan, text) for which, text in plans.items() if text and which != row.given_up]
 
 
 def set_state(session: Session, name: str, state: InstanceState) -> None:
@@ -246,7 +247,7 @@ def find(session: Session, name: str) -> InstanceRow:
 
 
 def _instance(row: InstanceRow) -> Instance:
-    plan = Plan.model_validate_json(row.plan)
+    plan = parsed(Plan, row.plan)
     return Instance(
         name=row.name,
         customer=plan.request.customer,
@@ -255,7 +256,7 @@ def _instance(row: InstanceRow) -> Instance:
         tier=plan.request.tier,
         state=InstanceState(row.state),
         plan=plan,
-        target=Plan.model_validate_json(row.target) if row.target else None,
+        target=parsed(Plan, row.target) if row.target else None,
         created_at=datetime.fromisoformat(row.created_at),
         active_at=datetime.fromisoformat(row.active_at) if row.active_at else None,
     )

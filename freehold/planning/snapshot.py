@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ End = tuple[str, str]
 """A cable's end as plain text: device and port."""
 
 
+@lru_cache(maxsize=2**16)
 def natural(name: str) -> tuple[tuple[str, int], ...]:
     """Sort key under which `s2` comes before `s10`."""
     return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name))
