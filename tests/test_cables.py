@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from activities.cabling import CablingActivities
-from freehold.cables import check
+from freehold.cables import answer, check, of_plan, seen_beside
 from freehold.devices.sights import named
 from freehold.devices.simulated import SimulatedDevices, SimulatedServer, SimulatedSwitch
 from freehold.errors import BadInput, CablingWrong, DeviceUnreachable
@@ -181,6 +181,44 @@ def test_activities_prove_judge_and_say_what_to_move(bench: Bench) -> None:
     bench.devices.dead = {"leaf1", server.server}
     with pytest.raises(DeviceUnreachable, match="does not answer"):
         made.verify_cables(PlanRef(instance="acme-1"))
+
+
+def test_learned_addresses_are_read_only_where_a_cable_is_not_seen(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = bench.provision()
+    read = []
+    monkeypatch.setattr(SimulatedSwitch, "mac_table", lambda switch: read.append(switch) or ())
+    assert not bench.wrong(instance="acme-1")
+    assert not read
+    bench.plug(**{plan.servers[0].nics[0].cable.label.replace("-", "_"): ""})
+    assert bench.wrong(instance="acme-1")
+    assert len(read) == 1
+
+
+def test_a_neighbours_cable_that_is_pulled_during_the_work_is_found(bench: Bench) -> None:
+    plan = bench.provision()
+    own = [nic.cable for s in plan.servers for nic in s.nics]
+    work = plan.model_copy(update={"cables": tuple(own)})
+    dark, *near = (c for c in bench.hall.cables if c.a.device == own[0].a.device and c not in own and _of_server(c))
+    bench.plug(**{dark.label.replace("-", "_"): ""})
+    beside = seen_beside(bench.inventory, bench.devices, work)
+    assert {c.label for c in near} <= set(beside)
+    assert dark.label not in beside, "it was not plugged before the work"
+    asked = of_plan(bench.inventory, plan, beside=beside)
+    bench.devices.asked.clear()
+    assert {f.verdict for f in answer(asked, bench.inventory, bench.devices).findings} == {Verdict.OK}
+    assert near[0].b.device not in bench.devices.asked, "a neighbour's server is left alone while its cable is seen"
+    bench.plug(**{c.label.replace("-", "_"): "" for c in (dark, near[0])})
+    wrong = [f for f in answer(asked, bench.inventory, bench.devices).findings if f.verdict is not Verdict.OK]
+    assert [(f.cable.label, f.verdict) for f in wrong] == [(near[0].label, Verdict.MISSING)]
+    bench.devices.dead = {near[0].b.device}
+    report = answer(asked, bench.inventory, bench.devices)
+    assert {f.verdict for f in report.findings} == {Verdict.OK}, "it may as well have been switched off"
+
+
+def _of_server(cable: Cable) -> bool:
+    return cable.b.device.startswith("srv-")
 
 
 def test_what_a_foreign_device_calls_itself_becomes_a_name() -> None:

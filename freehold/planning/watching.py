@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from freehold.models.base import Choice
 from freehold.models.cabling import Sight
 from freehold.models.instance import Instance, InstanceState
 from freehold.models.network import PortConfig, PortRef
+from freehold.models.plan import Plan
 
 
 class Plugged(Choice):
@@ -35,25 +36,28 @@ class Watched:
 
 def watched(instances: Iterable[Instance]) -> tuple[Watched, ...]:
     """The ports of all instances that may carry traffic now. One that is being ended has its ports closed anyway."""
-    found = []
+    found: dict[PortRef, Watched] = {}
     for instance in instances:
-        if instance.state in (InstanceState.DECOMMISSIONING, InstanceState.GONE):
-            continue
-        configs = {(p.switch, p.change.port): p.change.config for p in instance.plan.ports}
-        for server in instance.plan.servers:
-            for nic in server.nics:
-                if config := configs.get((nic.switch, nic.switch_port)):
-                    found.append(
-                        Watched(
-                            instance=instance.name,
-                            port=PortRef(device=nic.switch, port=nic.switch_port),
-                            card=PortRef(device=server.server, port=nic.nic),
-                            mac=nic.mac,
-                            open=config,
-                            serves=instance.state is InstanceState.ACTIVE,
-                        )
-                    )
-    return tuple(found)
+        if instance.state not in (InstanceState.DECOMMISSIONING, InstanceState.GONE):
+            for plan in filter(None, (instance.plan, instance.target)):
+                for port in _ports(instance, plan):
+                    found.setdefault(port.port, port)
+    return tuple(found.values())
+
+
+def _ports(instance: Instance, plan: Plan) -> Iterator[Watched]:
+    configs = {(p.switch, p.change.port): p.change.config for p in plan.ports}
+    for server in plan.servers:
+        for nic in server.nics:
+            if config := configs.get((nic.switch, nic.switch_port)):
+                yield Watched(
+                    instance=instance.name,
+                    port=PortRef(device=nic.switch, port=nic.switch_port),
+                    card=PortRef(device=server.server, port=nic.nic),
+                    mac=nic.mac,
+                    open=config,
+                    serves=instance.state is InstanceState.ACTIVE,
+                )
 
 
 def plugged(port: Watched, sight: Sight | None) -> Plugged:
