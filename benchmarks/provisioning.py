@@ -158,9 +158,8 @@ def hall(instances: int) -> Hall:
     """A server per instance and a few more, sixteen a rack; a leaf a rack on a tree of trunks; a host per customer."""
     racks = -(-instances // SERVERS_A_RACK) + 1
     customers = tuple(f"customer-{n}" for n in range(CUSTOMERS))
-    made = HallBuilder(
-        customers=customers, vlans=(100, 4000), back_prefixes="10.64.0.0/10", endpoints=-(-instances // CUSTOMERS) + 5
-    )
+    addresses = 2 * -(-instances // CUSTOMERS) + 5  # of the endpoint and of the server behind it
+    made = HallBuilder(customers=customers, vlans=(100, 4000), back_prefixes="10.64.0.0/10", endpoints=addresses)
     for rack in range(1, racks + 1):
         made.rack(f"r{rack}")
         made.switch(f"leaf{rack}", f"r{rack}")
