@@ -16,7 +16,7 @@ from freehold.models.plan import Plan
 from freehold.models.policy import Procedure
 from freehold.models.request import DecommissionRequest, InstanceRequest
 from freehold.models.work import Changed, ChangeInput, ChangeResult, LeaseInput, PlanRef, PlanResult, StateInput
-from freehold.planning.change import DOWN, UP, check_direction, is_already, plan_change
+from freehold.planning.change import DOWN, UP, is_already, next_plan
 from freehold.planning.provision import plan_instance
 from freehold.planning.snapshot import InventorySnapshot
 from freehold.policy import Policies
@@ -79,11 +79,8 @@ class InventoryActivities:
             return ChangeResult(change=Change(before=instance.plan, after=instance.plan), exists=True)
 
         def make(before: Plan, now: InventorySnapshot) -> Plan:
-            chosen.check_change(before.request, asked)
-            needs = chosen.needs(asked)
             direction = UP if given.procedure is Procedure.SCALE_UP else DOWN
-            check_direction(before, asked, needs, chosen.tiers(), direction)
-            return chosen.evolve(before, plan_change(before, asked, needs, now, direction))
+            return next_plan(chosen, before, asked, now, direction)
 
         change = self._inventory.place_change(request, make)
         return ChangeResult(change=change, approval=self._policies.of(given.procedure, change.after))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -17,7 +18,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from freehold.errors import FreeholdError, NotFound
 from freehold.inventory import Inventory
-from freehold.models.request import DecommissionRequest, InstanceRequest
+from freehold.models.instance import InstanceState
+from freehold.models.request import DecommissionRequest, InstanceRequest, ScaleRequest
+from freehold.planning.change import DOWN, UP, next_plan
 from freehold.planning.provision import plan_instance
 from freehold.services import service
 
@@ -28,7 +31,7 @@ LOOK_EVERY_S = 10.0
 AT_MOST = timedelta(minutes=5)
 TRY_AGAIN_AFTER = timedelta(minutes=10)
 NAME = "example"
-Request = InstanceRequest | DecommissionRequest
+Request = InstanceRequest | ScaleRequest | DecommissionRequest
 
 
 async def keep_examples(client: Client, task_queue: str, inventory: Inventory) -> None:
@@ -94,6 +97,36 @@ def _provision(inventory: Inventory) -> InstanceRequest | None:
     return None
 
 
+def _scale_up(inventory: Inventory) -> ScaleRequest | None:
+    """The next bigger tier, or one GiB more, for the oldest instance that can have it now."""
+    return _scaling(inventory, UP, +1)
+
+
+def _scale_down(inventory: Inventory) -> ScaleRequest | None:
+    """The next smaller tier, or one GiB less."""
+    return _scaling(inventory, DOWN, -1)
+
+
+def _scaling(inventory: Inventory, procedure: str, step: int) -> ScaleRequest | None:
+    for instance in inventory.instances():
+        if instance.state is not InstanceState.ACTIVE:
+            continue
+        chosen, now = service(instance.service), instance.plan.request
+        tiers = list(chosen.tiers())
+        number = tiers.index(now.tier) + step
+        wishes: list[dict[str, Any]] = [{"tier": tiers[number]}] if 0 <= number < len(tiers) else []
+        if now.capacity_gib + step > 0:
+            wishes.append({"capacity_gib": now.capacity_gib + step})
+        for wish in wishes:
+            request = ScaleRequest(instance=instance.name, requested_by=NAME, dry_run=True, **wish)
+            try:
+                next_plan(chosen, instance.plan, request.applied_to(now), inventory.snapshot(), procedure)
+            except FreeholdError:
+                continue
+            return request
+    return None
+
+
 def _decommission(inventory: Inventory) -> DecommissionRequest | None:
     """The end of the oldest instance on record, only planned."""
     for instance in inventory.instances():
@@ -103,5 +136,7 @@ def _decommission(inventory: Inventory) -> DecommissionRequest | None:
 
 EXAMPLES: dict[str, tuple[str, Callable[[Inventory], Request | None]]] = {
     "example-provision": ("ProvisionInstance", _provision),
+    "example-scale-up": ("ScaleUp", _scale_up),
+    "example-scale-down": ("ScaleDown", _scale_down),
     "example-decommission": ("DecommissionInstance", _decommission),
 }

@@ -10,10 +10,20 @@ from freehold.models.request import InstanceRequest
 from freehold.planning.placement import staying
 from freehold.planning.provision import plan_instance
 from freehold.planning.snapshot import InventorySnapshot
-from freehold.services.base import ServerNeed
+from freehold.services.base import ServerNeed, Service
 
 UP, DOWN = "scale-up", "scale-down"
 """What plans of a change call their procedure."""
+
+
+def next_plan(
+    chosen: Service, before: Plan, request: InstanceRequest, snapshot: InventorySnapshot, procedure: str
+) -> Plan:
+    """The plan after the change, with what the service remembers. Raises BadInput and CannotPlace."""
+    chosen.check_change(before.request, request)
+    needs = chosen.needs(request)
+    check_direction(before, request, needs, chosen.tiers(), procedure)
+    return chosen.evolve(before, plan_change(before, request, needs, snapshot, procedure))
 
 
 def plan_change(

@@ -139,7 +139,7 @@ async def test_wrong_input_fails_at_once_with_one_message(
 
 async def test_an_instance_is_ended_from_the_example_of_its_kind(rig: Rig, ui: WebUi) -> None:
     await rig.approved(await rig.provision())
-    assert set(await fresh_examples(rig)) == {"example-provision", "example-decommission"}
+    assert set(await fresh_examples(rig)) == {"example-provision", "example-scale-up", "example-decommission"}
     await ui.open_form("DecommissionInstance", "example-decommission")
     await expect(ui.input).to_contain_text('"dry_run": true')
     wanted = json.loads(await ui.input.inner_text()) | {"requested_by": "olivia", "dry_run": False}
@@ -163,5 +163,5 @@ async def test_examples_are_made_once_and_hold_nothing(rig: Rig) -> None:
 
 def test_without_a_hall_nothing_can_be_an_example(tmp_path: Path) -> None:
     inventory = Inventory(f"sqlite:///{tmp_path}/empty.db")
-    assert [make(inventory) for _, make in EXAMPLES.values()] == [None, None]
+    assert not any(make(inventory) for _, make in EXAMPLES.values())
     inventory.close()
