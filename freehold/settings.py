@@ -7,6 +7,7 @@ profiles instead (`freehold.stack.client`).
 from __future__ import annotations
 
 import getpass
+import json
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -22,6 +23,7 @@ from pydantic_settings import (
 
 from freehold.errors import BadInput
 from freehold.models.base import Choice
+from freehold.models.login import OpenId
 from freehold.models.names import Person
 
 Port = Annotated[int, Field(ge=1, le=65535, description="a TCP port on the loopback address")]
@@ -107,6 +109,13 @@ class Settings(BaseSettings):
         description="where the login in front of the Temporal Web UI listens; elsewhere only behind TLS",
     )
 
+    login_url: str | None = Field(
+        default=None, description="where browsers reach that login: a TLS proxy of yours in front of login_port"
+    )
+    openid: OpenId | None = Field(
+        default=None, description="an OpenID provider to log in at: a table `[openid]` in the file, or JSON"
+    )
+
     web_port: Port = 8235
     web_url: str | None = Field(
         default=None, description="where phones reach the technicians' page: a TLS proxy of yours in front of web_port"
@@ -166,7 +175,10 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """These settings for a process that we start; who runs a command is not the workers' identity."""
         dumped = self.model_dump(mode="json", exclude={"identity"}, exclude_none=True)
-        return {f"FREEHOLD_{name.upper()}": str(value) for name, value in dumped.items()}
+        return {
+            f"FREEHOLD_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
+            for name, value in dumped.items()
+        }
 
     def ports(self) -> dict[str, int]:
         return {name: value for name, value in self if name.endswith("_port") and isinstance(value, int)}
@@ -184,6 +196,11 @@ class Settings(BaseSettings):
     def secrets_file(self) -> Path:
         """The encrypted secret store; its key lies beside it, unless FREEHOLD_SECRETS_KEY holds it."""
         return self.home / "secrets.json"
+
+    @property
+    def login_address(self) -> str:
+        """The login in front of the Temporal Web UI, as browsers reach it."""
+        return (self.login_url or f"http://{LOOPBACK}:{self.login_port}").rstrip("/")
 
     @property
     def page_url(self) -> str:

@@ -27,12 +27,20 @@ from freehold.secrets import replace
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024
 
 
+class Provider(Model):
+    """Who somebody is at an OpenID provider: its own id never changes, and is never given to another person."""
+
+    issuer: str
+    subject: str = Field(min_length=1, max_length=255)
+
+
 class Account(Model):
     """One person. Without a hash the person cannot log in by password."""
 
     name: Person
     roles: tuple[Role, ...] = Field(min_length=1)
     password_hash: str = Field(default="", repr=False)
+    provider: Provider | None = Field(default=None, description="where the person logs in instead")
 
     def may(self, act: Act) -> bool:
         return any(act in ALLOWED[role] for role in self.roles)
@@ -74,11 +82,37 @@ class Accounts:
         self._change(change)
         return made
 
+    def welcome(self, name: str, roles: tuple[Role, ...], provider: Provider) -> Account:
+        """The account of somebody who has logged in at a provider, as the provider has it now.
+
+        Raises Conflict when the name is another person's, ValidationError when it cannot be one.
+        """
+        made = Account(name=name, roles=roles, provider=provider)
+
+        def change(kept: dict[str, Account]) -> None:
+            there = kept.get(key_of(made.name))
+            if there is not None and there.provider != provider:
+                raise Conflict(f"The name {there.name} belongs to another account here; ask an operator.")
+            _forget(kept, provider)  # under a former name, so that nobody counts twice
+            kept[key_of(made.name)] = made
+
+        if self.get(name) != made:
+            self._change(change)
+        return made
+
+    def leave(self, provider: Provider) -> None:
+        """End the account of somebody to whom the provider gives no role any more; without one nothing happens."""
+        if any(account.provider == provider for account in self.all()):
+            self._change(lambda kept: _forget(kept, provider))
+
     def set_password(self, name: str, password: str) -> None:
         hashed = _hashed(password)
 
         def change(kept: dict[str, Account]) -> None:
-            kept[key_of(name)] = _existing(kept, name).model_copy(update={"password_hash": hashed})
+            there = _existing(kept, name)
+            if there.provider is not None:
+                raise Conflict(f"{there.name} logs in at {there.provider.issuer} and has no password here.")
+            kept[key_of(name)] = there.model_copy(update={"password_hash": hashed})
 
         self._change(change)
 
@@ -127,6 +161,11 @@ class Accounts:
             yield
         finally:
             os.close(lock)
+
+
+def _forget(kept: dict[str, Account], provider: Provider) -> None:
+    for name in [name for name, account in kept.items() if account.provider == provider]:
+        del kept[name]
 
 
 def _existing(kept: Mapping[str, Account], name: str) -> Account:

@@ -1,4 +1,4 @@
-"""Guessing passwords is slowed down: a few wrong ones per name, then a pause. Personal links go on working."""
+"""Guessing passwords is slowed down: a few wrong ones per name, then a pause. Other ways to log in go on working."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Attempts:
     def refuse_more(self, name: str) -> None:
         """Raises Conflict while too many passwords for this name were wrong lately."""
         if len(self._lately(name)) >= MOST_WRONG:
-            raise Conflict(f"Too many wrong passwords for this name; wait {WITHIN_S / 60:g} minutes, or use your link.")
+            raise Conflict(f"Too many wrong passwords for this name; wait {WITHIN_S / 60:g} minutes.")
 
     def failed(self, name: str) -> None:
         self._wrong[_key(name)] = [*self._lately(name), self._now()]

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from freehold.errors import BadInput, StackError
 from freehold.logs import configure_logs
@@ -32,6 +32,7 @@ from freehold.stack.programs import LOGIN_PAGE
 from freehold.web.accounts import Account, Accounts
 from freehold.web.doors import Doors
 from freehold.web.endpoints import READS, Asked, asked
+from freehold.web.openid import OpenIdLogin
 from freehold.web.sessions import COOKIE, Sessions
 
 LARGEST_BODY = 8 << 20
@@ -159,11 +160,11 @@ def _to_login(request: Request, raw_path: str) -> Response:
     raise Refusal(401, UNAUTHENTICATED, f"You are not logged in (any more); log in at {LOGIN_PAGE}.")
 
 
-def make_app(sessions: Sessions, upstream: str) -> Starlette:
+def make_app(sessions: Sessions, upstream: str, openid: OpenIdLogin | None = None) -> Starlette:
     """The login page and everything behind it."""
     # Not a client's own proxy settings: the UI is near, and a name in a request must not leave by another way.
     http = AsyncClient(timeout=TIMEOUT, trust_env=False, follow_redirects=False)
-    login, doors = Login(sessions, upstream, http), Doors(sessions)
+    login, doors = Login(sessions, upstream, http), Doors(sessions, openid)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -178,7 +179,8 @@ def make_app(sessions: Sessions, upstream: str) -> Starlette:
         return await (doors.log_out(request) if request.url.path.endswith("logout") else doors.log_in(request))
 
     everything: list[str] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
-    routes = [
+    routes: list[BaseRoute] = [
+        *([openid.routes()] if openid else []),
         Route(LOGIN_PAGE, doors.page, methods=["GET"]),
         Route("/login", doors.page, methods=["GET"]),  # where the UI itself sends whoever is refused
         Route(LOGIN_PAGE, login_form, methods=["POST"]),
@@ -197,7 +199,13 @@ def app_of(settings: Settings) -> Starlette:
     upstream = ui_url(settings)
     if upstream is None:
         raise StackError("There is no Temporal Web UI to log in to; name it in FREEHOLD_TEMPORAL_UI_URL.")
-    return make_app(Sessions(Accounts(settings.accounts_file), FileSecrets(settings.secrets_file)), upstream)
+    secrets = FileSecrets(settings.secrets_file)
+    sessions = Sessions(Accounts(settings.accounts_file), secrets)
+    openid = None
+    if wanted := settings.openid:
+        client_secret = secrets.get(wanted.client_secret) if wanted.client_secret else None
+        openid = OpenIdLogin(wanted, sessions, settings.login_address, client_secret)
+    return make_app(sessions, upstream, openid)
 
 
 def main() -> None:

@@ -11,6 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from freehold.secrets import FileSecrets
 from freehold.web.accounts import Account, Accounts
@@ -27,7 +29,8 @@ class Sessions:
     def __init__(self, accounts: Accounts, store: FileSecrets) -> None:
         self.accounts = accounts
         store.ensure(KEY_NAME, lambda: secrets.token_urlsafe(32))
-        self._signer = URLSafeTimedSerializer(store.get(KEY_NAME), signer_kwargs={"digest_method": hashlib.sha256})
+        self.key = store.get(KEY_NAME)
+        self._signer = URLSafeTimedSerializer(self.key, signer_kwargs={"digest_method": hashlib.sha256})
 
     def token(self, account: Account) -> str:
         """For the cookie `COOKIE`."""
@@ -57,6 +60,26 @@ class Sessions:
         name, stamp = said
         account = self.accounts.get(name)
         return account if account and secrets.compare_digest(_stamp(account), stamp) else None
+
+
+def enter(request: Request, sessions: Sessions, account: Account, after: str) -> Response:
+    """Let somebody in who has proven who they are, and lead on to a page."""
+    answer = RedirectResponse(after, status_code=303)
+    answer.set_cookie(
+        COOKIE,
+        sessions.token(account),
+        max_age=round(SESSION.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+    return answer
+
+
+def inside(path: str) -> str:
+    """A path of this site; never the way to another one."""
+    safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if safe else "/"
 
 
 def _stamp(account: Account) -> str:
