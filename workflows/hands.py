@@ -12,8 +12,10 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.checklist import Checklist, ConfirmItems, Item, ItemKind, ItemState
     from freehold.models.installation import Installed, Progress, Reissue, ReplanInput, Replanned, ServerCheck
     from freehold.models.plan import Plan
+    from freehold.models.removal import Removed
     from freehold.planning import hands
     from freehold.planning.checklists import item_id
+    from freehold.planning.removal import removed
 
 
 class ChecklistInHands:
@@ -121,6 +123,32 @@ class ChecklistInHands:
         self._items, again = hands.judged(self._items, asked, findings)
         self.reissued += again
 
+    def said_done(self, *kinds: ItemKind) -> tuple[Item, ...]:
+        """What people say is done, and no machine has seen yet."""
+        return tuple(i for i in self._items.values() if i.kind in kinds and i.state is ItemState.CONFIRMED)
+
+    def add(self, items: Iterable[Item]) -> None:
+        """What can be done now; what is there already stays as it stands."""
+        self._items = {**{i.id: i for i in items}, **self._items}
+
+    def cables_pulled(self, asked: Iterable[Item], still: Iterable[CableFinding]) -> None:
+        wrong = {item_id(ItemKind.UNCABLE, f.cable.label): f for f in still}
+        self._items = hands.verified(self._items, [i.id for i in asked if i.id not in wrong])
+        for name, finding in wrong.items():
+            item = self._items[name] = hands.issue_again(self._items[name], finding.words, finding)
+            self.reissued.append(Reissue(item=name, issue=item.issue, verdict=finding.verdict, words=finding.words))
+
+    def server_gone(self, check: ServerCheck) -> None:
+        """A server that is silent may be off, and in the storeroom; one that answers is neither."""
+        kinds = (ItemKind.POWER_OFF, ItemKind.UNRACK)
+        ids = [item_id(kind, check.server) for kind in kinds]
+        if check.wrong is None:
+            self._items = hands.verified(self._items, ids)
+            return
+        for item in [self._items[name] for name in ids if self._items[name].state is not ItemState.OPEN]:
+            self._items[item.id] = hands.issue_again(item, check.words)
+            self.reissued.append(Reissue(item=item.id, issue=item.issue + 1, words=check.words))
+
     # -- where it stands
 
     def count(self, *states: ItemState) -> int:
@@ -161,3 +189,6 @@ class ChecklistInHands:
 
     def installed(self) -> Installed:
         return hands.installed(self._items, self._head.instance)
+
+    def removed(self) -> Removed:
+        return removed(self._items)

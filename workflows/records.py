@@ -54,6 +54,19 @@ def port_evidence(deed: PortDeed, what: str, number: int) -> Evidence:
     return _evidence(f"port/{number}", deed.instance, EvidenceKind.CABLING, claim, observed)
 
 
+def removal_evidence(
+    instance: str, servers: Sequence[str], checklist: Checklist, reissued: Sequence[Reissue]
+) -> Evidence:
+    items = [i.model_dump(mode="json", include={"id", "issue", "by", "at"}) for i in checklist.items]
+    observed: dict[str, object] = {
+        "servers": list(servers),
+        "items": items,
+        "reissued": [r.model_dump(mode="json") for r in reissued],
+    }
+    claim = f"{', '.join(servers)}: cables are pulled, nothing answers, and the storeroom has it back"
+    return _evidence("removal", instance, EvidenceKind.CABLING, claim, observed)
+
+
 def _evidence(name: str, instance: str, kind: EvidenceKind, claim: str, observed: dict[str, object]) -> Evidence:
     info = workflow.info()
     return Evidence(

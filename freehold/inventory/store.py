@@ -7,7 +7,7 @@ from pathlib import Path
 
 from freehold.devices.base import Secrets
 from freehold.errors import BadInput
-from freehold.inventory import changes, halls, installation, records, reservations
+from freehold.inventory import changes, halls, installation, records, removal, reservations
 from freehold.inventory.engine import Database
 from freehold.inventory.halls import ImportCounts
 from freehold.inventory.handover import load_host_keys
@@ -17,6 +17,7 @@ from freehold.models.hall import Device, Hall, load_hall
 from freehold.models.installation import Installed
 from freehold.models.instance import Evidence, EvidenceKind, Instance, InstanceState, Lease
 from freehold.models.plan import Hold, Plan
+from freehold.models.removal import Removed
 from freehold.models.request import InstanceRequest, ScaleRequest
 from freehold.planning.snapshot import InventorySnapshot
 
@@ -195,6 +196,11 @@ class Inventory:
         """Write down what people installed for an instance; it stays installed when the instance ends."""
         with self._database.write() as session:
             return installation.install(session, given)
+
+    def remove(self, given: Removed) -> bool:
+        """Write down what people took out of the racks."""
+        with self._database.write() as session:
+            return removal.remove(session, given)
 
     def set_out_of_use(self, marks: Mapping[str, str]) -> bool:
         """Mark servers (`srv-10`) and switch ports (`leaf1/swp7`), so that no plan takes them; True when that is new.

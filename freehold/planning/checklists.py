@@ -42,12 +42,6 @@ def installation(plan: Plan, places: Places) -> tuple[Item, ...]:
     )
 
 
-def removal(plan: Plan, places: Places) -> tuple[Item, ...]:
-    """The way back of the same work, in the opposite order."""
-    back = {ItemKind.RACK: _unrack, ItemKind.CABLE: _uncable, ItemKind.POWER_ON: _power_off}
-    return tuple(back[item.kind](item) for item in reversed(installation(plan, places)) if item.kind in back)
-
-
 def _racks(plan: Plan) -> list[list[PlannedServer]]:
     racks: dict[str, list[PlannedServer]] = {}
     for server in plan.servers:
@@ -120,26 +114,4 @@ def _power_on(server: PlannedServer) -> Item:
         device=server.server,
         place=_place(server),
         instruction=f"Switch {server.server} on (rack {_place(server)}).",
-    )
-
-
-def _unrack(item: Item) -> Item:
-    words = f"Unplug {item.device} from its feeds, take it out of rack {item.place} and carry it to the storeroom."
-    return item.model_copy(
-        update={"id": item_id(ItemKind.UNRACK, item.device), "kind": ItemKind.UNRACK, "instruction": words}
-    )
-
-
-def _uncable(item: Item) -> Item:
-    assert item.cable is not None
-    words = f"Pull cable {item.cable.label} out of {item.cable.a} and {item.cable.b}."
-    return item.model_copy(
-        update={"id": item_id(ItemKind.UNCABLE, item.cable.label), "kind": ItemKind.UNCABLE, "instruction": words}
-    )
-
-
-def _power_off(item: Item) -> Item:
-    words = f"Switch {item.device} off (rack {item.place})."
-    return item.model_copy(
-        update={"id": item_id(ItemKind.POWER_OFF, item.device), "kind": ItemKind.POWER_OFF, "instruction": words}
     )

@@ -15,6 +15,8 @@ Items = Mapping[str, Item]
 """By id, in the order of the walk."""
 
 ALL = "all"
+INSTALLING = (ItemKind.RACK, ItemKind.FEED, ItemKind.CABLE, ItemKind.POWER_ON)
+"""Kinds of work for which another port or server may be planned."""
 _ASKED = (ItemState.OPEN, ItemState.PROBLEM)
 
 
@@ -40,7 +42,7 @@ def _refused_problems(said: ConfirmItems) -> str:
 
 def _refused_as_out_of_use(items: Items, said: ConfirmItems) -> str:
     for thing, why in said.out_of_use.items():
-        concerned = {i.id for i in items.values() if needs(i, thing)}
+        concerned = {i.id for i in items.values() if i.kind in INSTALLING and needs(i, thing)}
         if not concerned:
             things = dict.fromkeys(
                 t for i in items.values() for t in (i.device, str(i.cable.a) if i.cable else i.device)

@@ -10,6 +10,7 @@ from freehold.models.cabling import Verdict
 from freehold.models.checklist import Checklist, Item, ItemKind, ItemState, Place
 from freehold.models.hall import Hall
 from freehold.models.network import PortRef
+from freehold.planning.hands import INSTALLING
 from freehold.web import drawings, svg
 
 ELSEWHERE = "elsewhere"
@@ -33,7 +34,6 @@ REASONS = {
     ItemKind.UNCABLE: ("the label is not on this cable", "I cannot find this cable"),
     ItemKind.UNRACK: ("it is still running", "the rails are stuck"),
 }
-INSTALLING = (ItemKind.RACK, ItemKind.FEED, ItemKind.CABLE, ItemKind.POWER_ON)
 
 
 class Stage(Choice):

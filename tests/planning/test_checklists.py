@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 from itertools import groupby
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehold.models.cabling import CableFinding, Verdict
+from freehold.errors import DeviceUnreachable
+from freehold.models.cabling import CableFinding, Sight, Verdict
 from freehold.models.checklist import ConfirmItems, Item, ItemKind, ItemState, Place
-from freehold.models.hall import Hall
-from freehold.models.plan import Plan
+from freehold.models.hall import Device, DeviceKind, Hall, Management, Position
+from freehold.models.network import PortRef
+from freehold.models.plan import Plan, PlannedServer
 from freehold.planning import hands
-from freehold.planning.checklists import installation, removal
+from freehold.planning.checklists import installation
 from freehold.planning.provision import plan_instance
+from freehold.planning.removal import removal, still_plugged
 from freehold.planning.snapshot import InventorySnapshot, natural
 from tests.halls import COMPACT, request, small_hall
 
@@ -65,13 +70,47 @@ def test_everything_once_in_the_order_of_the_walk(made: tuple[Plan, dict[str, Pl
 
 @settings(max_examples=40, deadline=None)
 @given(made=plans())
-def test_removal_is_the_way_back(made: tuple[Plan, dict[str, Place]]) -> None:
+def test_removal_takes_back_what_was_installed(made: tuple[Plan, dict[str, Place]]) -> None:
     plan, places = made
-    back = {ItemKind.RACK: ItemKind.UNRACK, ItemKind.CABLE: ItemKind.UNCABLE, ItemKind.POWER_ON: ItemKind.POWER_OFF}
-    there = [(back[i.kind], i.device, i.cable) for i in installation(plan, places) if i.kind in back]
-    gone = [(i.kind, i.device, i.cable) for i in removal(plan, places)]
-    assert gone == there[::-1]
-    assert len({i.id for i in removal(plan, places)}) == len(gone)
+    servers = {s.server: s for s in plan.servers}
+    where = {**places, **{n: Place(rack=s.rack, unit=s.unit) for n, s in servers.items()}}
+    standing = [_standing(s) for s in servers.values()]
+    cables = list({c.label: c for c in (*(n.cable for s in servers.values() for n in s.nics), *plan.cables)}.values())
+    items = removal(standing, cables, where)
+    assert len({i.id for i in items}) == len(items) == len(cables) + 2 * len(servers)
+    first = [i.kind for i in items[: len(cables)]]
+    assert set(first) == {ItemKind.UNCABLE}, "cables first, while both ends can be seen"
+    for device in servers:
+        mine = [i.kind for i in items if i.device == device and i.kind is not ItemKind.UNCABLE]
+        assert mine == [ItemKind.POWER_OFF, ItemKind.UNRACK]
+    racks = [rack for rack, _ in groupby(items[len(cables) :], key=lambda i: i.place and i.place.rack)]
+    assert racks == sorted(set(racks), key=lambda r: natural(str(r))), "nobody walks back to a rack"
+
+
+def _standing(server: PlannedServer) -> Device:
+    return Device(
+        name=server.server,
+        kind=DeviceKind.SERVER,
+        serial=server.serial,
+        site="north",
+        position=Position(rack=server.rack, unit=server.unit),
+        management=Management(address=IPv4Address("198.18.0.9")),
+    )
+
+
+def test_a_cable_is_gone_when_no_end_that_answers_sees_anybody() -> None:
+    cable = plan_instance(request(), COMPACT, InventorySnapshot.of(_one_spare())).cables[0]
+
+    def sight(end: PortRef, *neighbours: PortRef, answered: bool = True) -> Sight:
+        return Sight(port=end, neighbours=neighbours, answered=answered)
+
+    assert still_plugged([cable], [sight(cable.a), sight(cable.b)]) == ()
+    assert still_plugged([cable], [sight(cable.a), sight(cable.b, answered=False)]) == ()
+    for sights in ([sight(cable.a, cable.b), sight(cable.b)], [sight(cable.a), sight(cable.b, cable.a)]):
+        (found,) = still_plugged([cable], sights)
+        assert found.verdict is Verdict.UNEXPECTED and f"Pull it out of {cable.a} and {cable.b}" in found.words
+    with pytest.raises(DeviceUnreachable, match=cable.label):
+        still_plugged([cable], [sight(cable.a, answered=False), sight(cable.b)])
 
 
 def finding(item: Item, verdict: Verdict) -> CableFinding:
