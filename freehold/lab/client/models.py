@@ -21,7 +21,7 @@ class Load(Model):
     """The largest ordinary object; the smallest is half as large."""
     part_bytes: int = Field(5 * MIB, ge=1, le=64 * MIB)
     """An upload in parts has one of these and a small last one. S3 takes 5 MiB at least."""
-    parts_every_s: float = Field(10, gt=0)
+    parts_every_s: float = Field(30, gt=0)
     slow_s: float = Field(20, gt=0, le=600)
     """How long a slow transfer lasts."""
     slow_upload_bytes: int = Field(4 * MIB, ge=2, le=64 * MIB)

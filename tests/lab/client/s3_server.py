@@ -234,13 +234,22 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
+        if last := self.headers.get("Connection") == "close":
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD" and status != 204:
             self.wfile.write(body[: len(body) // 2] if cut else body)
-        self.close_connection = cut or self.headers.get("Connection") == "close"
+        self.close_connection = cut or last
 
     def _drop(self) -> None:
         self.close_connection = True
+
+
+class Server(ThreadingHTTPServer):
+    """A thread for each connection, and no client turned away."""
+
+    daemon_threads = True
+    request_queue_size = 128
 
 
 def _xml(inside: str) -> bytes:
@@ -255,8 +264,7 @@ def _error(code: str) -> bytes:
 def s3_server() -> Iterator[tuple[Store, dict[str, str]]]:
     """Its store, and what a client must be given."""
     store = Store()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OwnHandler", (Handler,), {"store": store}))
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), type("OwnHandler", (Handler,), {"store": store}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

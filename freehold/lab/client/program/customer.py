@@ -77,8 +77,8 @@ class Customer:
         floor = self._truth.begin_read(key)
         self._judge("head", key, floor, self._ask("head", read))
 
-    def delete(self, key: Key) -> None:
-        self._write("delete", key, None, 0, lambda: self._s3.delete_object(Bucket=self._bucket, Key=key.name))
+    def delete(self, key: Key, operation: str = "delete") -> None:
+        self._write(operation, key, None, 0, lambda: self._s3.delete_object(Bucket=self._bucket, Key=key.name))
 
     def copy(self, source: Key, target: Key) -> None:
         """Both keys belong to the caller, and the source exists."""

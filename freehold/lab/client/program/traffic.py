@@ -114,6 +114,10 @@ class Traffic:
         def once() -> None:
             key = next((key for key in rng.sample(keys, len(keys)) if self._truth.may_write(key)), None)
             if key is not None:
+                if self._truth.present(key):
+                    customer.delete(
+                        key
+                    )  # Swift keeps the parts of an upload that is overwritten: the account would fill
                 content = rng.randbytes(self._load.part_bytes) + self._body(rng, self._load.object_bytes)
                 customer.upload_in_parts(key, content, self._load.part_bytes)
                 customer.get(key, "get_parts")
