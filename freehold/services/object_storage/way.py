@@ -192,9 +192,11 @@ class _Way:
         return Generation(self._final.replicas + more, (*others, *scaled))
 
     def _of_other_kind(self, given: tuple[RingDevice, ...]) -> tuple[RingDevice, ...]:
-        """The devices of a technology that the target does not have."""
-        regions = {d.region for d in self._final.devices}
-        return tuple(d for d in given if d.region not in regions)
+        """The devices whose data must wholly be elsewhere before any of it goes: those of a technology that the target
+        does not have, and single ones, which have no second replica to read while a partition moves."""
+        keys, regions = {d.key for d in self._final.devices}, {d.region for d in self._final.devices}
+        alone = self._final.replicas == 1
+        return tuple(d for d in given if d.region not in regions or (alone and d.key not in keys))
 
     def _has(self, member: Member, given: Sequence[RingDevice]) -> bool:
         if Role.STORAGE not in member.server.roles:

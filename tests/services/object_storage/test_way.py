@@ -1,0 +1,179 @@
+"""The way from plan to plan: at every stop all data is whole, there and back, whatever was asked in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Interface
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freehold.errors import BadInput
+from freehold.lab.testing import HALL
+from freehold.models.hall import load_hall
+from freehold.models.plan import Plan
+from freehold.models.request import ScaleRequest
+from freehold.planning.change import plan_change
+from freehold.planning.snapshot import InventorySnapshot
+from freehold.services import service
+from freehold.services.object_storage.blueprint import Role, blueprint
+from freehold.services.object_storage.layout import Layout
+from freehold.services.object_storage.rings import DRAINED
+from freehold.services.object_storage.way import DRAIN, FEATURES, JOIN, MOVE, PREPARE, SETTLE, Stop, path, way_back
+from tests.services.object_storage.conftest import make_plan
+
+HALL_OF_NINE = load_hall(HALL)
+STORAGE = service("object-storage")
+BLUEPRINT = blueprint()
+
+GROW: dict[str, Any] = {"tier": "distributed"}
+SHRINK: dict[str, Any] = {"tier": "compact", "features": ()}
+
+asked = st.sampled_from(
+    (GROW, {"storage_servers": 4}, {"storage_servers": 3}, {"web_servers": 3}, {"features": ("versioning",)}, SHRINK)
+)
+
+
+def changed(plan: Plan, **asked: Any) -> Plan:
+    request = ScaleRequest(instance=plan.instance, requested_by="eve", **asked).applied_to(plan.request)
+    STORAGE.check_change(plan.request, request)
+    snapshot = InventorySnapshot.of(HALL_OF_NINE).holding(plan.instance, plan.holds)
+    return STORAGE.evolve(plan, plan_change(plan, request, STORAGE.needs(request), snapshot, "scale-up"))
+
+
+def names(stops: tuple[Stop, ...]) -> list[str]:
+    return [stop.name for stop in stops]
+
+
+def changes(asked: list[dict[str, Any]]) -> Iterator[tuple[Plan, Plan]]:
+    """Those of the wishes that are possible, one after the other."""
+    plan = make_plan(HALL_OF_NINE)
+    for wish in asked:
+        try:
+            after = changed(plan, **wish)
+        except BadInput:
+            continue
+        yield plan, after
+        plan = after
+
+
+def whole(stops: tuple[Stop, ...], start: Layout) -> None:
+    """No stop loses sight of data: of each partition at least one replica stays where it is."""
+    last = start
+    for stop in stops:
+        for name, ring in stop.layout.rings.items():
+            for before, after in zip(last.rings[name].primaries, ring.primaries, strict=True):
+                assert len(set(after)) == len(after) == stop.layout.generations[-1].replicas
+                assert set(before) & set(after), f"{stop.name}: a partition of {name} moves wholly at once"
+        last = stop.layout
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(asked, min_size=1, max_size=5))
+def test_data_stays_whole_there_and_back(wishes: list[dict[str, Any]]) -> None:
+    for before, after in changes(wishes):
+        start, there = Layout.of(before, BLUEPRINT), path(before, after, BLUEPRINT)
+        whole(there, start)
+        for reached in there:
+            back = way_back(before, after, reached.name, BLUEPRINT)
+            whole(back, reached.layout)
+            if back:
+                ended = back[-1].layout
+                assert {s.server for s in ended.servers} == {s.server for s in before.servers}
+                assert {d.key for d in ended.generations[-1].devices} == {d.key for d in start.generations[-1].devices}
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(asked, min_size=1, max_size=5))
+def test_the_way_ends_where_the_plan_begins(wishes: list[dict[str, Any]]) -> None:
+    """What the last stop brings about is what the instance's stages would bring about again: no drift by changing."""
+    for before, after in changes(wishes):
+        wanted = {intent.server: intent for intent in STORAGE.stages(after)[-1].intents}
+        reached: dict[str, Any] = {}
+        for waypoint in STORAGE.path(before, after):
+            reached |= {intent.server: intent for intent in waypoint.intents}
+        assert {name: reached[name] for name in wanted if name in reached} == {
+            name: wanted[name] for name in wanted if name in reached
+        }
+
+
+def test_one_server_becomes_five() -> None:
+    before = make_plan(HALL_OF_NINE)
+    stops = path(before, changed(before, **GROW), BLUEPRINT)
+    assert names(stops) == [PREPARE, JOIN, MOVE, DRAIN, SETTLE]
+    joined = stops[1].layout.rings["object"]
+    assert all(len({port for _, port, _ in where} & {6210}) == 1 and len(where) == 3 for where in joined.primaries)
+    assert stops[2].closes == "srv-1"
+    assert stops[3].empties == ("srv-1",)
+    assert all(d.weight > DRAINED for d in stops[-1].layout.generations[-1].devices)
+
+
+def test_the_address_moves_only_when_it_must() -> None:
+    before = changed(make_plan(HALL_OF_NINE), **GROW)
+    holder = before.remembered["holder"]
+    assert MOVE not in names(path(before, changed(before, web_servers=3), BLUEPRINT))
+    assert changed(before, web_servers=3).remembered["holder"] == holder
+
+
+def test_a_single_server_is_replaced_by_a_bigger_one() -> None:
+    """There is only one replica: it must be on both before it is on the new one alone."""
+    before = make_plan(HALL_OF_NINE)
+    other = next(s for s in changed(before, **GROW).servers if "storage" in s.roles)
+    front, back = before.servers[0].nics
+    new = before.servers[0].model_copy(
+        update={
+            "server": other.server,
+            "nics": (
+                front.model_copy(update={"address": IPv4Interface("198.18.64.90/24")}),
+                back.model_copy(update={"address": other.nics[0].address}),
+            ),
+        }
+    )
+    stops = path(before, before.model_copy(update={"servers": (new,)}), BLUEPRINT)
+    assert names(stops) == [PREPARE, JOIN, MOVE, DRAIN, SETTLE]
+    assert all(len(set(where)) == 2 for where in stops[1].layout.rings["object"].primaries)
+
+
+def test_one_storage_server_leaves_at_a_time() -> None:
+    grown = changed(changed(make_plan(HALL_OF_NINE), **GROW), storage_servers=5)
+    stops = path(grown, changed(grown, storage_servers=3), BLUEPRINT)
+    assert [stop.name.partition(" ")[0] for stop in stops if stop.name.startswith(DRAIN)] == [DRAIN, DRAIN]
+
+
+def test_a_feature_goes_through_the_proxies_one_by_one() -> None:
+    before = changed(make_plan(HALL_OF_NINE), **GROW)
+    stops = path(before, changed(before, features=("versioning",)), BLUEPRINT)
+    assert names(stops) == [PREPARE, FEATURES]
+    assert stops[1].rolling
+    webs = {s.server for s in before.servers if Role.WEB in s.roles}
+    assert set(stops[1].configure) == webs
+
+
+def test_who_comes_back_is_emptied_first() -> None:
+    """It may have missed writes and deletions while it was on its way out."""
+    grown = changed(make_plan(HALL_OF_NINE), storage_servers=None, **GROW)
+    more = changed(grown, storage_servers=4)
+    less = changed(more, storage_servers=3)
+    drained = next(s.name for s in path(more, less, BLUEPRINT) if s.name.startswith(DRAIN))
+    back = way_back(more, less, drained, BLUEPRINT)
+    assert names(back)[:3] == [PREPARE, "empty returning servers", JOIN]
+    leaver = less.leaves[0]
+    assert back[1].empties == (leaver,)
+    own = back[1].layout.keys(back[1].layout.server(leaver))
+    assert {d.weight for d in back[1].layout.generations[-1].devices if d.key in own} == {DRAINED}
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"tier": "huge"}, "tier 'huge' is not known; allowed: compact, distributed"),
+        ({"storage_servers": 3}, "storage_servers 3 is outside tier 'compact'; allowed: 1"),
+        ({"tier": "distributed", "web_servers": 1}, "web_servers 1 is outside tier 'distributed'; allowed: 2 to 16"),
+        ({"features": ("versioning",)}, "feature 'versioning' is not possible in tier 'compact'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(wish: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput, match=words.replace("(", r"\(")):
+        changed(make_plan(HALL_OF_NINE), **wish)
