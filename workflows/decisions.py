@@ -18,7 +18,8 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.plan import Plan
     from freehold.models.policy import ApprovalPolicy, OnLapse
     from freehold.models.procedure import Waiting
-    from freehold.models.request import Abort, Approve, Reject, Withdraw
+    from freehold.models.request import Abort, Approve, Pause, Reject, Withdraw
+    from workflows import policies
     from workflows.board import Board
     from workflows.ends import Undone
     from workflows.identities import Sender, identify
@@ -38,6 +39,9 @@ class Decisions:
         """Why there is no way back; empty while there is one."""
         self._board = board
         self._requester = requested_by
+        self.can_pause = False
+        """Whether data moves now, which may rest."""
+        self._pause: Pause | None = None
         self._abort: Abort | None = None
         self._decision: Said | None = None
         self._policy: ApprovalPolicy | None = None
@@ -88,6 +92,15 @@ class Decisions:
                     await workflow.wait([task])
         assert self._abort is not None
         raise Undone("aborted", f"{self._abort.operator} aborted it")
+
+    async def while_paused(self) -> None:
+        """Wait for `resume` when somebody said `pause`; an abort ends the wait, too."""
+        while (pause := self._pause) is not None and self._abort is None:
+            why = f": {pause.comment}" if pause.comment else ""
+            until = workflow.now() + policies.PAUSED_FOR
+            messages = ("resume",) if self.forward_only else ("resume", "abort")
+            await self.wait("pause", "operators", f"{pause.operator} paused it{why}", until, messages)
+            self._pause = None
 
     def no_more_aborts(self, why: str) -> None:
         """From here on `abort` is refused with these words."""
@@ -176,19 +189,24 @@ class Decisions:
     def _untimely(self, said: Said) -> str:
         """Why nobody can say this now."""
         outcome, waiting, hands = self._board.outcome, self._board.waiting, self._board.hands
+        if isinstance(said, Abort | ConfirmItems | Pause) and outcome:
+            return f"too late: it ended as {outcome}"
         if isinstance(said, Abort):
-            if outcome:
-                return f"too late: it ended as {outcome}"
             return f"it cannot be aborted any more: {self.forward_only}" if self.forward_only else ""
         if isinstance(said, ConfirmItems):
-            if outcome or hands is None:
-                return f"too late: it ended as {outcome}" if outcome else "this run has no checklist"
-            return hands.refuse(said)
+            return hands.refuse(said) if hands else "this run has no checklist"
+        if isinstance(said, Pause):
+            return self._no_rest()
         word = name_of(said)
         if waiting is None or word not in waiting.messages:
             waits = f"it waits for {' or '.join(waiting.messages)}" if waiting else "it waits for nobody"
             return f"{word} is not what this run waits for now: {waits}"
         return self._refuse_decision(said)
+
+    def _no_rest(self) -> str:
+        if self._pause is not None:
+            return f"{self._pause.operator} has paused it already"
+        return "" if self.can_pause else "no data is being moved now that could rest"
 
     def _refuse_decision(self, said: Said) -> str:
         if self._decision is not None:  # of this very moment: the run has not gone on yet
@@ -213,6 +231,9 @@ class Decisions:
             if self._board.waiting:
                 self._decision = said
             return "aborting: what was done is undone in reverse order"
+        if isinstance(said, Pause):
+            self._pause = said
+            return "it rests after the round that is under way"
         if isinstance(said, ConfirmItems):
             assert self._board.hands is not None  # or it would have been refused
             return self._board.hands.accept(said)

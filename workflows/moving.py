@@ -27,7 +27,8 @@ class Moving:
         """All that a waypoint wants. Repeating it, also half-way, goes on where it stands."""
         await self._configure(ref, waypoint)
         if waypoint.settles:
-            await self._settle(step, ref)
+            with self._steps.may_pause():
+                await self._settle(step, ref)
 
     async def _configure(self, ref: WaypointRef, waypoint: WaypointView) -> None:
         if not waypoint.rolling:
@@ -52,6 +53,7 @@ class Moving:
                 return
             if pace.idle_rounds >= policies.IDLE_ROUNDS:
                 raise ApplicationError(f"{pace.idle_rounds} rounds brought nothing: {found.words}", type="NoProgress")
+            await self._steps.while_paused()
             await workflow.sleep(policies.BETWEEN_ROUNDS, summary=_said(ref, "before the next round"))
 
 

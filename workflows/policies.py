@@ -67,6 +67,9 @@ CHECKS_PER_RUN = 200
 BETWEEN_ROUNDS = timedelta(seconds=2)
 """A breath between two rounds of moving data."""
 
+PAUSED_FOR = timedelta(days=7)
+"""After so long a pause data moves on by itself: an instance between two plans is harder to repair."""
+
 IDLE_ROUNDS = 20
 """After so many rounds in which nothing got less, moving data has stopped and people are asked."""
 

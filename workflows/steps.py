@@ -6,7 +6,8 @@ A procedure has one `Steps`. It is where a person's `retry`, `abort`, `approve` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -145,6 +146,18 @@ class Steps:
         if said is None and not ready():
             raise Undone("lapsed", f"it was not done until {until:%Y-%m-%d %H:%M} UTC: {reason}")
         return said
+
+    @contextmanager
+    def may_pause(self) -> Iterator[None]:
+        """People may say `pause` inside; it takes effect at `while_paused`."""
+        self._decisions.can_pause = True
+        try:
+            yield
+        finally:
+            self._decisions.can_pause = False
+
+    async def while_paused(self) -> None:
+        await self._decisions.while_paused()
 
     def no_way_back(self, why: str) -> None:
         """From here on only forward: nothing is undone any more and `abort` is refused with these words."""

@@ -1,4 +1,4 @@
-"""`freehold inbox`, and the answers people give: approve, reject, retry, abort."""
+"""`freehold inbox`, and the answers people give: approve, reject, retry, pause, resume, abort."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from freehold.cli import console, procedures
 from freehold.cli.console import JsonOption
 from freehold.models.procedure import ProcedureView
-from freehold.models.request import Abort, Approve, Reject, Retry, Withdraw
+from freehold.models.request import Abort, Approve, Pause, Reject, Resume, Retry, Withdraw
 
 app = typer.Typer()
 
@@ -65,6 +65,18 @@ def retry(run: RunArgument, comment: CommentOption = "", json: JsonOption = Fals
 
 
 @app.command()
+def pause(run: RunArgument, comment: CommentOption = "", json: JsonOption = False) -> None:
+    """Let data that is being moved rest where it is; it is served all the time."""
+    _answer(run, Pause(operator=_me(), comment=comment), json)
+
+
+@app.command()
+def resume(run: RunArgument, comment: CommentOption = "", json: JsonOption = False) -> None:
+    """Go on moving data."""
+    _answer(run, Resume(operator=_me(), comment=comment), json)
+
+
+@app.command()
 def abort(run: RunArgument, comment: CommentOption = "", json: JsonOption = False) -> None:
     """Stop a procedure and undo what it did, in reverse order."""
     _answer(run, Abort(operator=_me(), comment=comment), json)
@@ -74,7 +86,7 @@ def _me() -> str:
     return console.settings().identity
 
 
-def _answer(run: str, message: Approve | Reject | Withdraw | Retry | Abort, as_json: bool) -> None:
+def _answer(run: str, message: Approve | Reject | Withdraw | Retry | Pause | Resume | Abort, as_json: bool) -> None:
     note = console.run_async(procedures.answer(run, message))
     if as_json:
         console.print_json({"run": run, "message": type(message).__name__.lower(), "note": note})

@@ -29,6 +29,8 @@ COMMANDS = {
     "reject": ("approvals", "Reject a plan."),
     "withdraw": ("approvals", "Take an approval back."),
     "retry": ("approvals", "Let a parked procedure try its step again."),
+    "pause": ("approvals", "Let data that a procedure moves rest."),
+    "resume": ("approvals", "Let it go on."),
     "abort": ("approvals", "Have a procedure undo what it did."),
     "confirm": ("confirm", "Say what you did in the hall."),
     "checklist": ("sheet", "Work for technicians: what is to be done, on the screen or on paper."),

@@ -45,6 +45,8 @@ MESSAGES: Mapping[str, Act] = {
     "withdraw": Act.DECIDE,
     "confirm_items": Act.CONFIRM,
     "retry": Act.STEER,
+    "pause": Act.STEER,
+    "resume": Act.STEER,
     "abort": Act.STEER,
 }
 """What people say to procedures, as a signal or an update."""

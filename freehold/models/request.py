@@ -91,6 +91,20 @@ class Retry(Message):
     comment: str = Field(default="", max_length=2000)
 
 
+class Pause(Message):
+    """Let data rest where it is after the round that is under way; it is served all the time."""
+
+    operator: Person
+    comment: str = Field(default="", max_length=2000)
+
+
+class Resume(Message):
+    """Go on moving data."""
+
+    operator: Person
+    comment: str = Field(default="", max_length=2000)
+
+
 class Abort(Message):
     """Stop, and undo what was done, in reverse order."""
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from freehold.models.change import Round
 from freehold.models.instance import EvidenceKind, InstanceState
 from freehold.models.procedure import StepState
+from freehold.services.object_storage.service import ObjectStorage
 from tests.workflows.rig import Rig, until_waiting, view
+from workflows import policies
 
 
 async def compact(rig: Rig) -> None:
@@ -97,6 +103,59 @@ async def test_rejection_gives_everything_back(rig: Rig) -> None:
     await handle.execute_update("reject", {"operator": "amir"})
     assert (await handle.result()).outcome == "rejected"
     assert rig.everything() == before
+
+
+async def test_data_rests_while_it_is_paused(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds that move a little each; a pause in the middle of them, and on to the end after `resume`."""
+    left = iter([30, 20, 10])
+    resting = threading.Event()
+
+    def judge(*_: Any) -> Round:
+        objects = next(left, 0)
+        if objects == 20:
+            assert resting.wait(30)
+        return Round(done=objects == 0, words="moving", left_objects=objects, total_objects=40)
+
+    monkeypatch.setattr(ObjectStorage, "judge", judge)
+    await compact(rig)
+    handle = await rig.scale_up(tier="distributed")
+    with pytest.raises(WorkflowUpdateFailedError) as early:
+        await handle.execute_update("pause", {"operator": "olivia"})
+    assert "no data is being moved" in str(early.value.cause)
+    await until_waiting(handle)
+    await handle.execute_update("approve", {"operator": "amir"})
+    await _until_noted(handle, "25 %, 30 of 40 objects left")
+    assert "rests" in await handle.execute_update("pause", {"operator": "olivia", "comment": "a busy hour"})
+    resting.set()
+    seen = await until_waiting(handle, "pause")
+    assert seen.waiting is not None and seen.waiting.messages == ("resume", "abort")
+    assert "olivia paused it: a busy hour" in seen.waiting.reason
+    notes = [s.note for s in seen.steps]
+    assert any("50 %" in note and "to go" in note for note in notes), notes
+    await handle.execute_update("resume", {"operator": "olivia"})
+    assert (await handle.result()).outcome == "active"
+
+
+async def test_rounds_that_bring_nothing_park(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = [Round(done=False, words="srv-9 has no room for 7 objects", left_objects=7, total_objects=9)]
+    monkeypatch.setattr(ObjectStorage, "judge", lambda *_: stuck[0])
+    monkeypatch.setattr(policies, "IDLE_ROUNDS", 2)
+    monkeypatch.setattr(policies, "BETWEEN_ROUNDS", timedelta(milliseconds=10))
+    await compact(rig)
+    handle = await rig.scale_up(tier="distributed")
+    await until_waiting(handle)
+    await handle.execute_update("approve", {"operator": "amir"})
+    seen = await until_waiting(handle, "retry")
+    assert seen.waiting is not None and "2 rounds brought nothing: srv-9 has no room" in seen.waiting.reason
+    stuck[0] = Round(done=True, words="room was made")
+    await handle.execute_update("retry", {"operator": "olivia"})
+    assert (await handle.result()).outcome == "active"
+
+
+async def _until_noted(handle: Any, words: str) -> None:
+    async with asyncio.timeout(60):
+        while not any(words in s.note for s in (await view(handle)).steps):
+            await asyncio.sleep(0.05)
 
 
 def _holds_just_its_plan(rig: Rig) -> None:
