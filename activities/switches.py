@@ -9,9 +9,9 @@ from freehold.devices.base import Devices
 from freehold.devices.switches.changes import apply_changes, preview
 from freehold.errors import ProofFailed
 from freehold.inventory import Inventory
+from freehold.models.network import SwitchChange
 from freehold.models.plan import SwitchPreview
 from freehold.models.session import BatchInput, BatchResult, ChangeTicket, SessionState
-from freehold.models.work import SwitchPreviewInput
 
 
 class SwitchActivities:
@@ -44,20 +44,18 @@ class SwitchActivities:
         return BatchResult(results=tuple(results), sessions=1, saves=1 if any(r.changed for r in results) else 0)
 
     @activity.defn
-    def preview_switch(self, given: SwitchPreviewInput) -> SwitchPreview:
-        """Read the ports of a plan and say what would change. Changes nothing."""
-        change = given.plan.switch_change(given.switch)
+    def preview_switch(self, change: SwitchChange) -> SwitchPreview:
+        """Read the ports that a plan takes and say what would change. Changes nothing."""
         ports = {p.port for p in change.ports}
-        with self._devices.switch(self._inventory.access(given.switch)) as switch:
+        with self._devices.switch(self._inventory.access(change.switch)) as switch:
             state = switch.read(ports | {t.port for t in change.trunks})
             diff = preview(switch, change)
         return SwitchPreview(diff=diff, before={port: state.ports[port] for port in sorted(ports)})
 
     @activity.defn
-    def check_ports_as_before(self, given: SwitchPreviewInput) -> None:
-        """Prove that the ports of a plan are as they were read before it."""
-        undo = given.plan.switch_undo(given.switch)
-        with self._devices.switch(self._inventory.access(given.switch)) as switch:
+    def check_ports_as_before(self, undo: SwitchChange) -> None:
+        """Prove that the way back has nothing to change: the ports are as they were read before the plan."""
+        with self._devices.switch(self._inventory.access(undo.switch)) as switch:
             diff = preview(switch, undo)
         if diff.commands:
-            raise ProofFailed(f"{given.switch} is not as before: {'; '.join(diff.commands)}")
+            raise ProofFailed(f"{undo.switch} is not as before: {'; '.join(diff.commands)}")

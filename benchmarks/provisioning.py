@@ -35,7 +35,7 @@ from tests.conftest import TemporalServer, running_temporal
 from tests.halls import HallBuilder, request
 from tests.workflows.rig import running_rig
 from workers.interceptor import Around
-from workers.wiring import THREADS
+from workers.wiring import OPTIONS, THREADS
 
 GOAL = 0.8
 CUSTOMERS = 10
@@ -110,8 +110,8 @@ async def do_nothing(client: Client, instances: int, activities: int) -> Row:
             workflows=[Nothings],
             activities=[nothing],
             activity_executor=threads,
-            max_concurrent_activities=THREADS,
             interceptors=[counts],
+            **OPTIONS,
         ):
             began, cpu = time.perf_counter(), time.process_time()
             handles = await asyncio.gather(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -63,6 +63,18 @@ THREADS = 32
 WORKFLOW_TASKS = 8
 """Workflow tasks at the same time: Python runs one of them anyway, and each must answer within two seconds."""
 
+OPTIONS: Mapping[str, Any] = {
+    "max_concurrent_activities": THREADS,
+    "max_concurrent_workflow_tasks": WORKFLOW_TASKS,
+    "workflow_runner": ContextFreeSandbox(),
+    "workflow_failure_exception_types": FAILING,
+    # A dead worker's runs wait no longer than this for it.
+    "sticky_queue_schedule_to_start_timeout": timedelta(seconds=3),
+    "graceful_shutdown_timeout": timedelta(seconds=5),
+    "deployment_config": RELEASE,
+}
+"""How a worker works, whatever its work is."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -105,24 +117,13 @@ def activities(parts: Parts, client: Client) -> list[Callable[..., Any]]:
 
 
 def make_worker(client: Client, parts: Parts, **options: Any) -> Worker:
-    """One worker for everything. Bad input fails a run at once instead of blocking it."""
+    """One worker for everything."""
     load_all()
-    defaults: dict[str, Any] = {
-        "interceptors": [Around()],
-        # A dead worker's runs wait no longer than this for it.
-        "sticky_queue_schedule_to_start_timeout": timedelta(seconds=3),
-        "workflow_runner": ContextFreeSandbox(),
-    }
     return Worker(
         client,
         task_queue=parts.settings.task_queue,
         workflows=WORKFLOWS,
         activities=activities(parts, client),
         activity_executor=ThreadPoolExecutor(THREADS, thread_name_prefix="activity"),
-        max_concurrent_activities=THREADS,
-        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
-        workflow_failure_exception_types=FAILING,
-        deployment_config=RELEASE,
-        graceful_shutdown_timeout=timedelta(seconds=5),
-        **{**defaults, **options},
+        **{"interceptors": [Around()], **OPTIONS, **options},
     )

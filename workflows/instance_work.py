@@ -28,7 +28,6 @@ with workflow.unsafe.imports_passed_through():
         ProbeKind,
         ServerPreviewInput,
         ServerRef,
-        SwitchPreviewInput,
     )
     from workflows import policies
     from workflows.calls import call, together
@@ -89,12 +88,7 @@ class InstanceWork:
         `keep` names the servers whose fingerprint is kept, to compare with after an undo.
         """
         switches = [
-            call(
-                SwitchActivities.preview_switch,
-                SwitchPreviewInput(plan=part, switch=switch),
-                summary=switch,
-                **policies.DEVICE,
-            )
+            call(SwitchActivities.preview_switch, part.switch_change(switch), summary=switch, **policies.DEVICE)
             for switch in part.switches()
         ]
         kept = set(keep)
@@ -111,8 +105,8 @@ class InstanceWork:
     async def check_as_before(self, plan: Plan) -> None:
         """Prove that every device of the plan is as it was read."""
         for switch in plan.switches():
-            given = SwitchPreviewInput(plan=plan, switch=switch)
-            await call(SwitchActivities.check_ports_as_before, given, summary=switch, **policies.DEVICE)
+            undo = plan.switch_undo(switch)
+            await call(SwitchActivities.check_ports_as_before, undo, summary=switch, **policies.DEVICE)
         for ref in self._refs(plan):
             await call(ServerActivities.check_as_before, ref, summary=ref.server, **policies.DEVICE)
 

@@ -64,11 +64,6 @@ class StateInput(PlanRef):
     state: InstanceState
 
 
-class SwitchPreviewInput(Model):
-    plan: Plan
-    switch: str
-
-
 class ServerPreviewInput(Model):
     plan: Plan
     server: str
