@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from temporalio import activity
 
@@ -14,7 +15,7 @@ from freehold.inventory import Inventory
 from freehold.models.checklist import Checklist, ItemKind, Place
 from freehold.models.hall import Device
 from freehold.models.installation import Installed, ReplanInput, Replanned, ServerCheck, WorkOrder
-from freehold.models.instance import Evidence, EvidenceKind
+from freehold.models.instance import Evidence, EvidenceKind, Instance
 from freehold.models.plan import Plan
 from freehold.models.policy import Procedure
 from freehold.models.server import ServerFacts
@@ -41,7 +42,7 @@ class InstallationActivities:
     @activity.defn
     def work_order(self, given: PlanRef) -> WorkOrder:
         """What of an instance's plan is still to be done by hand. Reads only."""
-        plan = self._inventory.instance(given.instance).plan
+        plan = self._inventory.instance(given.instance).newest
         tell = self._rules.of(Procedure.INSTALL, plan).receivers
         beside = cables.seen_beside(self._inventory, self._devices, plan)
         checklist = self._checklist(plan).model_copy(update={"beside": beside})
@@ -54,11 +55,11 @@ class InstallationActivities:
         Repeating it finds the plan changed already. When nothing else is to be had, the plan stays as it was.
         """
         self._inventory.set_out_of_use(given.out_of_use)
-        name = given.standing.instance
+        instance = self._inventory.instance(given.standing.instance)
         try:
-            plan = self._inventory.replan(given.standing, _plan_anew, _record)
+            plan = self._inventory.replan(given.standing, partial(_plan_anew, instance), _record)
         except CannotPlace as error:
-            plan = self._inventory.instance(name).plan
+            plan = self._inventory.instance(instance.name).newest
             out = unusable(plan, self._inventory.snapshot())
             return Replanned(plan=plan, checklist=self._checklist(plan), stuck=str(error), out_of_use=out)
         return Replanned(plan=plan, checklist=self._checklist(plan))
@@ -103,8 +104,10 @@ class InstallationActivities:
         return Changed(changed=self._inventory.install(given))
 
 
-def _plan_anew(plan: Plan, now: InventorySnapshot) -> Plan:
-    return replan(plan, service(plan.request.service).needs(plan.request), now)
+def _plan_anew(instance: Instance, plan: Plan, now: InventorySnapshot) -> Plan:
+    chosen = service(instance.service)
+    made = replan(plan, chosen.needs(plan.request), now, instance.plan if instance.target else None)
+    return chosen.evolve(instance.plan, made) if instance.target and made is not plan else made
 
 
 def _record(before: Plan, after: Plan) -> Evidence:
