@@ -83,6 +83,10 @@ class Store:
             return True
 
 
+Given = tuple[Store, dict[str, str]]
+"""A server's store, and what a client must be given."""
+
+
 class Handler(BaseHTTPRequestHandler):
     """Path style, no signatures checked."""
 
@@ -261,8 +265,7 @@ def _error(code: str) -> bytes:
 
 
 @contextmanager
-def s3_server() -> Iterator[tuple[Store, dict[str, str]]]:
-    """Its store, and what a client must be given."""
+def s3_server() -> Iterator[Given]:
     store = Store()
     server = Server(("127.0.0.1", 0), type("OwnHandler", (Handler,), {"store": store}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
