@@ -11,6 +11,7 @@ from docs.programs import architecture, settings, tour
 from docs.programs.marked import table
 from freehold.cli.main import COMMANDS
 from freehold.models.hall import load_hall
+from tests.cli.test_main import freehold
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -49,6 +50,12 @@ def test_every_command_of_the_tour_has_its_output() -> None:
 
 def test_the_table_of_settings_is_that_of_the_code() -> None:
     assert table(("variable", "default", "what"), settings.rows()) in settings.PAGE.read_text()
+
+
+def test_the_rules_in_the_page_are_the_shipped_ones(tmp_path: Path) -> None:
+    shown = freehold("--home", str(tmp_path), "policy", "show", COLUMNS="200").stdout.splitlines()[1:]
+    page = (ROOT / "docs" / "people.md").read_text()
+    assert "\n".join(line.rstrip() for line in shown) in page
 
 
 def test_the_picture_is_that_of_the_program() -> None:
