@@ -16,6 +16,7 @@ from freehold.models.policy import HOUR_S, ApprovalPolicy, OnLapse, PolicyBook, 
 from freehold.policy import SHIPPED, Policies, read_book
 from freehold.settings import load_settings
 from tests.cli.test_main import freehold
+from workers.wiring import WORKFLOWS
 
 
 def book(*rules: dict[str, Any], **receivers: Any) -> PolicyBook:
@@ -30,6 +31,10 @@ def test_the_shipped_rules_know_every_procedure() -> None:
         assert policy.required and policy.quorum == 1 and not policy.waive_installed
         assert [r.before_s for r in policy.reminders] == sorted((r.before_s for r in policy.reminders), reverse=True)
     assert shipped.policy("SomethingNew", "", "") == shipped.policy(Procedure.PROVISION, "", "")
+
+
+def test_rules_can_name_every_procedure_that_people_talk_to() -> None:
+    assert {workflow.__name__ for workflow in WORKFLOWS if hasattr(workflow, "abort_update")} <= set(Procedure)
 
 
 def test_a_lower_rule_replaces_what_a_higher_one_said() -> None:

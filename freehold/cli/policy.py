@@ -11,7 +11,7 @@ import typer
 
 from freehold.cli import console
 from freehold.cli.console import JsonOption
-from freehold.models.policy import HOUR_S, ApprovalPolicy, PolicyBook, Procedure, Receiver
+from freehold.models.policy import ASK_NOBODY, HOUR_S, ApprovalPolicy, PolicyBook, Procedure, Receiver
 from freehold.policy import Policies, read_book
 
 app = typer.Typer(no_args_is_help=True, help="Who must agree to what.")
@@ -67,9 +67,7 @@ def _cells(procedure: Procedure, service: str, tier: str, policy: ApprovalPolicy
     place = f"{service} {tier}".strip()
     accounts = "" if policy.unknown_names == "accept" else ", known names only"
     identity = f"{policy.identity}{accounts}"
-    if procedure is Procedure.INSTALL:  # asks nobody to approve; whose word counts is all that a rule says of it
-        return (procedure, place, "", "", "", "", identity, "")
-    if not policy.required:
+    if procedure in ASK_NOBODY or not policy.required:
         return (procedure, place, "(nobody is asked)", "", "", "", identity, "")
     reminders = [f"{', '.join(r.tell)} {_hours(r.before_s)} before" for r in policy.reminders]
     waived = ", waived if installed" if policy.waive_installed else ""

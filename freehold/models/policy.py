@@ -20,12 +20,16 @@ class Procedure(Choice):
 
     PROVISION = "ProvisionInstance"
     DECOMMISSION = "DecommissionInstance"
-    INSTALL = "InstallHardware"
     SCALE_UP = "ScaleUp"
     SCALE_DOWN = "ScaleDown"
     CONSOLIDATE = "ConsolidateData"
+    INSTALL = "InstallHardware"
+    REMOVE = "RemoveHardware"
+    WATCH = "WatchCables"
 
 
+ASK_NOBODY = frozenset({Procedure.INSTALL, Procedure.REMOVE, Procedure.WATCH})
+"""Have no approval. What a rule says of them is whose word counts."""
 NEVER_WAIVED = frozenset({Procedure.DECOMMISSION})
 """Destroys data: somebody must agree, whatever the rules say."""
 
