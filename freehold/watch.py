@@ -24,7 +24,7 @@ def watch(inventory: Inventory, devices: Devices, opened: Collection[PortDeed] =
     """
     ports = watched(inventory.instances())
     switches = {w.port.device for w in ports}
-    asked = [d for d in inventory.hall().devices if d.name in switches]
+    asked = [d for d in inventory.hall().devices if d.name in switches] if switches else []
     answers = look(devices, inventory.access, asked, [w.port for w in ports], configured=True)
     sights = {s.port: s for a in answers for s in a.sights}
     now = {PortRef(device=a.device, port=port): config for a in answers for port, config in a.configs.items()}

@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from freehold.devices.simulated import SimulatedSwitch
+from freehold.devices.simulated import SimulatedDevices, SimulatedSwitch
 from freehold.errors import DeviceUnreachable
+from freehold.inventory import Inventory
 from freehold.models.access import Access
 from freehold.models.hall import Cable
 from freehold.models.instance import EvidenceKind, InstanceState
 from freehold.models.network import MacEntry, PortConfig, PortMode
 from freehold.models.plan import PlannedNic
 from freehold.models.procedure import Outcome
-from freehold.models.watch import WatchRequest
+from freehold.models.watch import WatchReport, WatchRequest
 from freehold.watch import watch
-from tests.workflows.rig import Rig, running_rig, until_waiting, view
+from tests.workflows.rig import Rig, make_hall, running_rig, until_waiting, view
 from workers.schedules import Regular, bring_about
 
 EVERY_S = 1
@@ -69,6 +70,12 @@ async def start(rig: Rig, every_s: int = EVERY_S) -> WorkflowHandle[object, Outc
     return await rig.start(
         "WatchCables", f"watch-{rig.parts.settings.task_queue}", WatchRequest(every_s=every_s, for_s=0)
     )
+
+
+def test_without_a_hall_there_is_nothing_to_watch(tmp_path: Path) -> None:
+    inventory = Inventory(f"sqlite:///{tmp_path}/freehold.db")
+    assert watch(inventory, SimulatedDevices(make_hall())) == WatchReport()
+    inventory.close()
 
 
 async def test_nothing_to_say_is_the_end(rig: Rig) -> None:
