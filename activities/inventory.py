@@ -16,11 +16,13 @@ from freehold.models.plan import Plan
 from freehold.models.policy import Procedure
 from freehold.models.request import DecommissionRequest, InstanceRequest
 from freehold.models.work import Changed, ChangeInput, ChangeResult, LeaseInput, PlanRef, PlanResult, StateInput
-from freehold.planning.change import DOWN, UP, is_already, next_plan
+from freehold.planning.change import DOWN, DRAIN, UP, is_already, next_plan
 from freehold.planning.provision import plan_instance
 from freehold.planning.snapshot import InventorySnapshot
 from freehold.policy import Policies
 from freehold.services import service
+
+DIRECTIONS = {Procedure.SCALE_UP: UP, Procedure.SCALE_DOWN: DOWN, Procedure.CONSOLIDATE: DRAIN}
 
 
 class InventoryActivities:
@@ -75,18 +77,16 @@ class InventoryActivities:
         request = given.request
         instance = self._inventory.instance(request.instance)
         chosen, asked = service(instance.service), request.applied_to(instance.plan.request)
-        if instance.state is InstanceState.ACTIVE and self._is_already(instance, asked):
+        now = self._inventory.snapshot().draining(request.drain)
+        active = instance.state is InstanceState.ACTIVE
+        if active and is_already(instance.plan, asked, chosen.needs(asked), now):
             return ChangeResult(change=Change(before=instance.plan, after=instance.plan), exists=True)
 
         def make(before: Plan, now: InventorySnapshot) -> Plan:
-            direction = UP if given.procedure is Procedure.SCALE_UP else DOWN
-            return next_plan(chosen, before, asked, now, direction)
+            return next_plan(chosen, before, asked, now, DIRECTIONS[given.procedure], request.drain)
 
         change = self._inventory.place_change(request, make)
         return ChangeResult(change=change, approval=self._policies.of(given.procedure, change.after))
-
-    def _is_already(self, instance: Instance, asked: InstanceRequest) -> bool:
-        return is_already(instance.plan, asked, service(asked.service).needs(asked), self._inventory.snapshot())
 
     @activity.defn
     def unplace_change(self, given: ChangeInput) -> Changed:

@@ -18,10 +18,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from freehold.errors import FreeholdError, NotFound
 from freehold.inventory import Inventory
-from freehold.models.instance import InstanceState
-from freehold.models.request import DecommissionRequest, InstanceRequest, ScaleRequest
-from freehold.planning.change import DOWN, UP, next_plan
+from freehold.models.instance import Instance, InstanceState
+from freehold.models.request import ConsolidateRequest, DecommissionRequest, InstanceRequest, ScaleRequest
+from freehold.planning.change import DOWN, DRAIN, UP, next_plan
 from freehold.planning.provision import plan_instance
+from freehold.planning.snapshot import InventorySnapshot
 from freehold.services import service
 
 log = structlog.get_logger(__name__)
@@ -31,7 +32,7 @@ LOOK_EVERY_S = 10.0
 AT_MOST = timedelta(minutes=5)
 TRY_AGAIN_AFTER = timedelta(minutes=10)
 NAME = "example"
-Request = InstanceRequest | ScaleRequest | DecommissionRequest
+Request = InstanceRequest | ScaleRequest | ConsolidateRequest | DecommissionRequest
 
 
 async def keep_examples(client: Client, task_queue: str, inventory: Inventory) -> None:
@@ -107,23 +108,43 @@ def _scale_down(inventory: Inventory) -> ScaleRequest | None:
     return _scaling(inventory, DOWN, -1)
 
 
+def _consolidate(inventory: Inventory) -> ConsolidateRequest | None:
+    """The first server, of the oldest instance, that another one could take the place of."""
+    for instance in inventory.instances():
+        if instance.state is not InstanceState.ACTIVE:
+            continue
+        for server in instance.plan.servers:
+            request = ConsolidateRequest(
+                instance=instance.name, servers=(server.server,), requested_by=NAME, dry_run=True
+            )
+            if _possible(instance, request.as_scaling(), inventory.snapshot(), DRAIN):
+                return request
+    return None
+
+
+def _possible(instance: Instance, request: ScaleRequest, now: InventorySnapshot, procedure: str) -> bool:
+    chosen, asked = service(instance.service), request.applied_to(instance.plan.request)
+    try:
+        next_plan(chosen, instance.plan, asked, now, procedure, request.drain)
+    except FreeholdError:
+        return False
+    return True
+
+
 def _scaling(inventory: Inventory, procedure: str, step: int) -> ScaleRequest | None:
     for instance in inventory.instances():
         if instance.state is not InstanceState.ACTIVE:
             continue
-        chosen, now = service(instance.service), instance.plan.request
-        tiers = list(chosen.tiers())
+        now = instance.plan.request
+        tiers = list(service(instance.service).tiers())
         number = tiers.index(now.tier) + step
         wishes: list[dict[str, Any]] = [{"tier": tiers[number]}] if 0 <= number < len(tiers) else []
         if now.capacity_gib + step > 0:
             wishes.append({"capacity_gib": now.capacity_gib + step})
         for wish in wishes:
             request = ScaleRequest(instance=instance.name, requested_by=NAME, dry_run=True, **wish)
-            try:
-                next_plan(chosen, instance.plan, request.applied_to(now), inventory.snapshot(), procedure)
-            except FreeholdError:
-                continue
-            return request
+            if _possible(instance, request, inventory.snapshot(), procedure):
+                return request
     return None
 
 
@@ -138,5 +159,6 @@ EXAMPLES: dict[str, tuple[str, Callable[[Inventory], Request | None]]] = {
     "example-provision": ("ProvisionInstance", _provision),
     "example-scale-up": ("ScaleUp", _scale_up),
     "example-scale-down": ("ScaleDown", _scale_down),
+    "example-consolidate": ("ConsolidateData", _consolidate),
     "example-decommission": ("DecommissionInstance", _decommission),
 }

@@ -33,6 +33,7 @@ from freehold.settings import Settings
 from freehold.web.accounts import Accounts
 from workers.interceptor import Around
 from workers.sandbox import ContextFreeSandbox
+from workflows.consolidate_data import ConsolidateData
 from workflows.decommission_instance import DecommissionInstance
 from workflows.install_hardware import InstallHardware
 from workflows.provision_instance import ProvisionInstance
@@ -46,6 +47,7 @@ WORKFLOWS: Sequence[type] = (
     ProvisionInstance,
     ScaleUp,
     ScaleDown,
+    ConsolidateData,
     DecommissionInstance,
     InstallHardware,
     RemoveHardware,

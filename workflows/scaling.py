@@ -1,4 +1,4 @@
-"""How an instance is taken from one plan to the next while it serves: what `ScaleUp` and `ScaleDown` share."""
+"""How an instance goes from one plan to the next while it serves: `ScaleUp`, `ScaleDown`, `ConsolidateData`."""
 
 from __future__ import annotations
 

@@ -26,15 +26,16 @@ from freehold.models.base import Message
 from freehold.models.checklist import ConfirmItems
 from freehold.models.policy import Procedure
 from freehold.models.procedure import Outcome, ProcedureView, StepState
-from freehold.models.request import DecommissionRequest, InstanceRequest, ScaleRequest
+from freehold.models.request import ConsolidateRequest, DecommissionRequest, InstanceRequest, ScaleRequest
 from freehold.stack.client import connect, workflow_url
 
-Request = InstanceRequest | ScaleRequest | DecommissionRequest
+Request = InstanceRequest | ScaleRequest | ConsolidateRequest | DecommissionRequest
 
 VERBS = {
     Procedure.PROVISION: "provision",
     Procedure.SCALE_UP: "scale-up",
     Procedure.SCALE_DOWN: "scale-down",
+    Procedure.CONSOLIDATE: "consolidate",
     Procedure.DECOMMISSION: "decommission",
 }
 """What workflow ids begin with."""
@@ -89,6 +90,8 @@ def _is_for(planned: InstanceRequest, request: Request) -> bool:
     """Whether a run that plans this is what the request asks for."""
     if isinstance(request, DecommissionRequest):
         return True
+    if isinstance(request, ConsolidateRequest):
+        request = request.as_scaling()
     asked = request.applied_to(planned) if isinstance(request, ScaleRequest) else request
     who = {"requested_by": request.requested_by}
     return planned.model_copy(update=who) == asked.model_copy(update=who)

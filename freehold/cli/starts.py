@@ -15,7 +15,7 @@ from freehold.cli.plans import print_plan
 from freehold.errors import BadInput
 from freehold.models.policy import Procedure
 from freehold.models.procedure import Outcome, ProcedureView
-from freehold.models.request import DecommissionRequest, InstanceRequest, ScaleRequest
+from freehold.models.request import ConsolidateRequest, DecommissionRequest, InstanceRequest, ScaleRequest
 from freehold.models.wording import in_words
 
 app = typer.Typer()
@@ -35,7 +35,7 @@ FeatureOption = Annotated[
     typer.Option(help="A feature that shall be on; may be repeated. Without it they stay as they are."),
 ]
 
-R = TypeVar("R", InstanceRequest, ScaleRequest, DecommissionRequest)
+R = TypeVar("R", InstanceRequest, ScaleRequest, ConsolidateRequest, DecommissionRequest)
 
 
 @app.command()
@@ -94,6 +94,7 @@ def scale_down(
     web_servers: WebOption = None,
     storage_servers: StorageOption = None,
     feature: FeatureOption = None,
+    drain: Annotated[list[str] | None, typer.Option(help="A server that shall leave; may be repeated.")] = None,
     no_features: Annotated[bool, typer.Option("--no-features", help="Switch all features off.")] = False,
     requested_by: ByOption = None,
     dry_run: DryRunOption = False,
@@ -104,8 +105,25 @@ def scale_down(
     """Take from an instance what it does not need, while it serves. What leaves is emptied, proven empty, erased."""
     features = [] if no_features else feature or None
     given = {"tier": tier, "capacity_gib": capacity_gib, "web_servers": web_servers, "features": features}
-    request = _scaling(name, requested_by, dry_run, given | {"storage_servers": storage_servers})
+    request = _scaling(name, requested_by, dry_run, given | {"storage_servers": storage_servers, "drain": drain})
     _run(Procedure.SCALE_DOWN, request, wait=wait or dry_run, watch=not no_watch, as_json=json)
+
+
+@app.command()
+def drain(
+    name: str,
+    servers: Annotated[list[str], typer.Argument(help="Servers of the instance that shall leave.")],
+    requested_by: ByOption = None,
+    dry_run: DryRunOption = False,
+    wait: WaitOption = False,
+    no_watch: NoWatchOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Take servers out of an instance, while it serves: others take their place; they are proven empty, and erased."""
+    who = requested_by or console.settings().identity
+    given = {"instance": name, "servers": servers, "requested_by": who, "dry_run": dry_run}
+    request = _checked(ConsolidateRequest, given)
+    _run(Procedure.CONSOLIDATE, request, wait=wait or dry_run, watch=not no_watch, as_json=json)
 
 
 @app.command()
@@ -168,7 +186,8 @@ def _scaling(name: str, by: str | None, dry_run: bool, wanted: dict[str, Any]) -
     if all(value is None for value in wanted.values()):
         options = "--tier, --capacity-gib, --web-servers, --storage-servers, --feature"
         raise BadInput(f"Say what {name} shall become with one or more of {options}.")
-    given = {**wanted, "instance": name, "requested_by": by or console.settings().identity, "dry_run": dry_run}
+    given = {key: value for key, value in wanted.items() if value is not None}
+    given |= {"instance": name, "requested_by": by or console.settings().identity, "dry_run": dry_run}
     return _checked(ScaleRequest, given)
 
 

@@ -44,14 +44,29 @@ class ScaleRequest(Model):
     web_servers: int | None = Field(default=None, ge=1)
     storage_servers: int | None = Field(default=None, ge=1)
     features: tuple[Name, ...] | None = None
+    drain: tuple[Name, ...] = Field(default=(), description="servers of the instance that shall leave")
     requested_by: Person = Field(description="who asks; this person cannot approve")
     dry_run: bool = Field(default=False, description="plan and show, touch nothing")
 
     def applied_to(self, now: InstanceRequest) -> InstanceRequest:
         """The request that the instance shall fulfil. Another tier brings its own number of servers."""
-        wanted = self.model_dump(exclude={"instance"}, exclude_none=True)
+        wanted = self.model_dump(exclude={"instance", "drain"}, exclude_none=True)
         counts = {"web_servers": None, "storage_servers": None} if self.tier not in (None, now.tier) else {}
         return InstanceRequest.model_validate({**now.model_dump(), **counts, **wanted})
+
+
+class ConsolidateRequest(Model):
+    """Servers of an instance that shall hold nothing any more and leave: the input of `ConsolidateData`."""
+
+    instance: Name
+    servers: tuple[Name, ...] = Field(min_length=1, description="the servers to drain; others take their place")
+    requested_by: Person = Field(description="who asks; this person cannot approve")
+    dry_run: bool = Field(default=False, description="plan and show, touch nothing")
+
+    def as_scaling(self) -> ScaleRequest:
+        return ScaleRequest(
+            instance=self.instance, drain=self.servers, requested_by=self.requested_by, dry_run=self.dry_run
+        )
 
 
 class DecommissionRequest(Model):

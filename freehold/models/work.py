@@ -42,11 +42,11 @@ class PlanResult(Model):
     exists: bool = False
 
 
-ChangingProcedure = Literal[Procedure.SCALE_UP, Procedure.SCALE_DOWN]
+ChangingProcedure = Literal[Procedure.SCALE_UP, Procedure.SCALE_DOWN, Procedure.CONSOLIDATE]
 
 
 class ChangeInput(Model):
-    """What an instance shall become, and whether it is to grow or to shrink."""
+    """What an instance shall become, and whether it is to grow, to shrink, or to let go of servers."""
 
     procedure: ChangingProcedure
     request: ScaleRequest

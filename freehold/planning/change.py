@@ -12,14 +12,20 @@ from freehold.planning.provision import plan_instance
 from freehold.planning.snapshot import InventorySnapshot
 from freehold.services.base import ServerNeed, Service
 
-UP, DOWN = "scale-up", "scale-down"
+UP, DOWN, DRAIN = "scale-up", "scale-down", "consolidate-data"
 """What plans of a change call their procedure."""
 
 
 def next_plan(
-    chosen: Service, before: Plan, request: InstanceRequest, snapshot: InventorySnapshot, procedure: str
+    chosen: Service,
+    before: Plan,
+    request: InstanceRequest,
+    snapshot: InventorySnapshot,
+    procedure: str,
+    drain: Collection[str] = (),
 ) -> Plan:
     """The plan after the change, with what the service remembers. Raises BadInput and CannotPlace."""
+    snapshot = snapshot.draining(drain)
     chosen.check_change(before.request, request)
     needs = chosen.needs(request)
     check_direction(before, request, needs, chosen.tiers(), procedure)

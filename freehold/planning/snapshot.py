@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
+from freehold.errors import BadInput
 from freehold.models.hall import Cable, Customer, Device, DeviceKind, Hall, Rack, Site
 from freehold.models.network import PortConfig
 from freehold.models.plan import Hold, HoldKind
@@ -64,6 +65,14 @@ class InventorySnapshot:
     def released(self, instance: str) -> InventorySnapshot:
         """The snapshot after everything that `instance` holds was given back."""
         return replace(self, holds={hold: who for hold, who in self.holds.items() if who != instance})
+
+    def draining(self, servers: Collection[str]) -> InventorySnapshot:
+        """The snapshot in which no plan may use these servers."""
+        if unknown := [name for name in servers if name not in self.device]:
+            raise BadInput(f"server {unknown[0]!r} is not in the inventory; `freehold inventory list` shows all.")
+        mark = {"out_of_use": "to be drained"}
+        devices = tuple(d.model_copy(update=mark) if d.name in servers else d for d in self.devices)
+        return replace(self, devices=devices) if servers else self
 
     def holder(self, kind: HoldKind, key: str) -> str | None:
         return self.holds.get((kind, key))

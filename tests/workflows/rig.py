@@ -19,7 +19,7 @@ from freehold.devices.simulated import SimulatedDevices
 from freehold.inventory import Inventory, load_hall
 from freehold.models.hall import Hall
 from freehold.models.procedure import Outcome, ProcedureView
-from freehold.models.request import DecommissionRequest, InstanceRequest, ScaleRequest
+from freehold.models.request import ConsolidateRequest, DecommissionRequest, InstanceRequest, ScaleRequest
 from freehold.secrets import FileSecrets
 from freehold.settings import Settings, load_settings
 from workers.wiring import Parts, make_worker
@@ -53,6 +53,10 @@ class Rig:
     async def scale_down(self, name: str = "acme-1", **fields: Any) -> WorkflowHandle[Any, Outcome]:
         given = ScaleRequest(instance=name, requested_by="olivia", **fields)
         return await self.start("ScaleDown", f"scale-down-{name}", given)
+
+    async def consolidate(self, *servers: str, name: str = "acme-1", **fields: Any) -> WorkflowHandle[Any, Outcome]:
+        given = ConsolidateRequest(instance=name, servers=servers, requested_by="olivia", **fields)
+        return await self.start("ConsolidateData", f"consolidate-{name}", given)
 
     async def start(self, kind: str, workflow_id: str, given: Any) -> WorkflowHandle[Any, Outcome]:
         return await self.client.start_workflow(

@@ -55,6 +55,44 @@ async def test_up_and_down_and_back_to_the_pool(rig: Rig) -> None:
     assert rig.everything() == pristine
 
 
+async def test_a_named_server_is_drained_and_another_takes_its_place(rig: Rig) -> None:
+    await compact(rig)
+    assert (await rig.approved(await rig.scale_up(tier="distributed"))).outcome == "active"
+    plan = rig.inventory.instance("acme-1").plan
+    old = next(s.server for s in plan.servers if "storage" in s.roles)
+    ended = await rig.approved(await rig.consolidate(old))
+    again = await (await rig.consolidate(old)).result()
+    assert "already" in again.reason
+    assert ended.outcome == "active" and ended.details["leaves"] == [old] and len(ended.details["joins"]) == 1
+    assert len(rig.inventory.instance("acme-1").plan.servers) == len(plan.servers)
+    assert old not in rig.devices.everything(), "cleared, erased"
+    proofs = [e.claim for e in rig.inventory.evidence("acme-1", EvidenceKind.DATA)]
+    assert any(old in claim for claim in proofs), proofs
+    _holds_just_its_plan(rig)
+
+
+async def test_which_server_leaves_may_be_said(rig: Rig) -> None:
+    await compact(rig)
+    assert (await rig.approved(await rig.scale_up(tier="distributed", storage_servers=4))).outcome == "active"
+    plan = rig.inventory.instance("acme-1").plan
+    for old in [s.server for s in plan.servers if "storage" in s.roles]:
+        ended = await (await rig.scale_down(storage_servers=3, drain=(old,), dry_run=True)).result()
+        assert (ended.details["leaves"], ended.details["joins"]) == ([old], [])
+
+
+async def test_a_drain_without_room_or_of_an_unknown_server_is_refused_at_once(rig: Rig) -> None:
+    await compact(rig)
+    held = rig.inventory.instance("acme-1").plan.servers[0].server
+    spare = [d.name for d in rig.hall.devices if d.kind == "server" and d.name != held]
+    for servers, type_ in ((("srv-99",), "BadInput"), ((held,), "CannotPlace")):
+        rig.inventory.set_out_of_use(dict.fromkeys(spare, "away"))
+        before = rig.everything()
+        with pytest.raises(WorkflowFailureError) as refused:
+            await (await rig.consolidate(*servers)).result()
+        assert isinstance(refused.value.cause, ApplicationError) and refused.value.cause.type == type_
+        assert rig.everything() == before
+
+
 async def test_dry_run_returns_the_plan_and_takes_nothing(rig: Rig) -> None:
     await compact(rig)
     before = rig.everything()
