@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner
 
+from freehold.models.people import Role
 from freehold.models.procedure import Outcome, ProcedureView
 from freehold.web.login import make_app
 from tests.conftest import TemporalServer
@@ -84,9 +85,12 @@ async def test_a_decision_stands_against_what_comes_in_the_same_moment(client: C
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_flood_by_every_way(temporal: TemporalServer, client: Client, tmp_path: Path) -> None:
-    site = make_app(make_sessions(tmp_path / "site"), temporal.ui)
+    sessions = make_sessions(tmp_path / "rig")
+    sessions.accounts.add("anna", (Role.MANAGER,))
+    site = make_app(sessions, temporal.ui)
+    rule = {"quorum": 2, "unknown_names": "refuse"}
     async with (
-        running_rig(client, tmp_path / "rig", approval={"quorum": 2}) as rig,
+        running_rig(client, tmp_path / "rig", approval=rule) as rig,
         served(site) as url,
         browser_of(url, "amir") as amir,
     ):
@@ -94,6 +98,8 @@ async def test_a_flood_by_every_way(temporal: TemporalServer, client: Client, tm
         bad: list[Any] = [
             {"operator": "amir", "plan_hash": "0" * 64},
             {"operator": "olivia", "plan_hash": hash_},
+            {"operator": "nobody knows me", "plan_hash": hash_},
+            {"operator": "tess", "plan_hash": hash_},
             {"operator": "", "plan_hash": hash_},
             {"operator": ["amir"]},
             {"operator": {"name": "amir"}, "plan_hash": 7},
