@@ -1,4 +1,4 @@
-"""Record histories of every workflow, for the replay tests: `python -m tests.workflows.record`.
+"""Record histories of every workflow, for the replay tests: `python -m tests.workflows.record` (or only some: NAME...).
 
 To be run when a release is made, or when a workflow was changed on purpose and nothing runs that began before.
 Uses a Temporal server of its own, which is gone afterwards, and devices that exist only as data.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tests.workflows import test_install_hardware as install
 from tests.workflows import test_watch as watching
 from tests.workflows.rig import Rig, running_rig, until_waiting, view
 from tests.workflows.test_faults import Fails
+from tests.workflows.test_scaling_faults import FailsAt
 from workers.interceptor import Around
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -162,6 +164,47 @@ async def watch_closes_and_opens(rig: Rig) -> Ended:
     return handle
 
 
+async def scaled_up(rig: Rig) -> Ended:
+    await rig.approved(await rig.provision())
+    handle = await rig.scale_up(tier="distributed")
+    await rig.approved(handle)
+    return handle
+
+
+async def scaling_planned(rig: Rig) -> Ended:
+    await rig.approved(await rig.provision())
+    handle = await rig.scale_up(tier="distributed", dry_run=True)
+    await handle.result()
+    return handle
+
+
+async def came_back(rig: Rig) -> Ended:
+    """Aborted when servers were being drained."""
+    await rig.approved(await rig.provision())
+    handle = await rig.scale_up(tier="distributed")
+    await until_waiting(handle)
+    await handle.execute_update("approve", {"operator": "amir"})
+    await until_waiting(handle, "retry")
+    await handle.execute_update("abort", {"operator": "olivia"})
+    await handle.result()
+    return handle
+
+
+async def scaled_down(rig: Rig) -> Ended:
+    await scaled_up(rig)
+    handle = await rig.scale_down(tier="compact")
+    await rig.approved(handle)
+    return handle
+
+
+async def consolidated(rig: Rig) -> Ended:
+    await scaled_up(rig)
+    storage = [s.server for s in rig.inventory.instance("acme-1").plan.servers if "storage" in s.roles]
+    handle = await rig.consolidate(storage[0])
+    await rig.approved(handle)
+    return handle
+
+
 RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = {
     "ProvisionInstance-active": (active, {}),
     "ProvisionInstance-waived": (waived, {"approval": {"waive_installed": True}}),
@@ -172,6 +215,11 @@ RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = 
     "ProvisionInstance-parked-and-retried": (parked_and_retried, {}),
     "ProvisionInstance-aborted": (aborted, {}),
     "ProvisionInstance-installed": (installed_for, {"hall": install.storeroom_hall()}),
+    "ScaleUp-active": (scaled_up, {}),
+    "ScaleUp-dry-run": (scaling_planned, {}),
+    "ScaleUp-came-back": (came_back, {}),
+    "ScaleDown-active": (scaled_down, {}),
+    "ConsolidateData-active": (consolidated, {}),
     "InstallHardware-installed": (installed, {"hall": install.storeroom_hall()}),
     "DecommissionInstance-gone": (decommissioned, {}),
     "DecommissionInstance-rejected": (kept, {}),
@@ -182,9 +230,11 @@ RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = 
 }
 
 
-async def record(client: Client, home: Path) -> None:
+async def record(client: Client, home: Path, wanted: Collection[str]) -> None:
     HISTORIES.mkdir(exist_ok=True)
     for name, (play, settings) in RECORDED.items():
+        if wanted and name not in wanted:
+            continue
         async with _rig(client, home / name, settings) as rig:
             history = await (await play(rig)).fetch_history()
         # One event a line: a change of one event is a change of one line.
@@ -204,7 +254,8 @@ def _portable(part: dict[str, Any]) -> dict[str, Any]:
 @asynccontextmanager
 async def _rig(client: Client, home: Path, settings: dict[str, Any]) -> AsyncIterator[Rig]:
     fails = Fails(watch=1) if "parked" in home.name or "aborted" in home.name else Fails()
-    async with running_rig(client, home, worker={"interceptors": [Around(), fails]}, **settings) as rig:
+    stops = FailsAt("drain" if "came-back" in home.name else "")
+    async with running_rig(client, home, worker={"interceptors": [Around(), fails, stops]}, **settings) as rig:
         yield rig
 
 
@@ -233,7 +284,7 @@ def main() -> None:
     configure_logs(LogLevel.error)
 
     async def all_of_them(home: Path) -> None:
-        await record(await server.client("recorder"), home)
+        await record(await server.client("recorder"), home, sys.argv[1:])
 
     with tempfile.TemporaryDirectory() as folder, running_temporal(Path(folder) / "temporal") as server:
         asyncio.run(all_of_them(Path(folder)))

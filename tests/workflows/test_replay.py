@@ -39,7 +39,7 @@ def test_every_workflow_is_recorded() -> None:
 def test_histories_stay_small() -> None:
     """A history of many megabytes is slow to replay, and a server refuses 50 of them."""
     sizes = {path.name: path.stat().st_size for path in Path(HISTORIES).glob("*.json")}
-    assert max(sizes.values()) < 300_000, sizes
+    assert max(sizes.values()) < 600_000, sizes
 
 
 async def test_another_order_of_steps_is_noticed() -> None:
