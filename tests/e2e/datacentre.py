@@ -135,6 +135,16 @@ class DataCentre:
     def until_running(self, run: str, step: str) -> None:
         self.until(run, lambda view: state_of(view, step) is StepState.RUNNING)
 
+    def until_cabled(self, instance: str) -> None:
+        """Until both ends of all its cables see one another."""
+
+        def right() -> bool:
+            check = self.start("cables", "check", "--instance", instance)
+            check.communicate(timeout=IN_TIME_S)
+            return check.returncode == 0
+
+        eventually(right)
+
     @cached_property
     def lab(self) -> Lab:
         return Lab.open(LAB)

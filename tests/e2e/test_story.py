@@ -281,9 +281,12 @@ def test_wrong_cables_are_named(centre: DataCentre, story: Story) -> None:
     swap(centre, story)
 
 
-def test_the_worker_is_killed_as_soon_as_it_goes_on(centre: DataCentre, story: Story) -> None:
-    centre.json("retry", "provision-acme-1")
-    centre.kill("workers")
+def test_the_worker_is_killed_in_the_middle_of_a_switch_change(centre: DataCentre, story: Story) -> None:
+    centre.until_cabled("acme-1")  # a switch that stands still does not tell which addresses it learned
+    with centre.changing(story.leaf):
+        centre.json("retry", "provision-acme-1")
+        centre.wait_for_change(story.leaf)
+        centre.kill("workers")
     names_the_disk(centre.parked("provision-acme-1", "prepare servers"), story)
     assert foreign_data(centre, story) == "keep me"
 
@@ -323,6 +326,7 @@ def test_it_ends_as_if_nothing_had_happened(centre: DataCentre, story: Story) ->
 def test_the_kills_did_hit(centre: DataCentre, story: Story) -> None:
     """Without this the tests above could pass by chance: nothing was at work when it was cut or killed."""
     assert attempts(centre, "provision-acme-1")["apply_stage"] >= 3
+    assert attempts(centre, f"switch-{story.leaf}")["apply_changes"] >= 2
 
 
 def test_secrets_are_nowhere(centre: DataCentre, story: Story, eavesdropper: Eavesdropper) -> None:
