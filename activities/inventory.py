@@ -144,6 +144,8 @@ class InventoryActivities:
         plan = instance.plan.model_copy(update={"procedure": "decommission", "diffs": ()})
         disks = ", ".join(f"{s.server} {d}" for s in plan.servers for d in s.disks)
         why = f"this destroys all data of {instance.name} for ever, on {disks}"
+        if request.return_to_storeroom and plan.installs:
+            why += f"; {', '.join(plan.installs)} then go back to the storeroom"
         approval = self._policies.of(Procedure.DECOMMISSION, plan)
         return PlanResult(plan=plan, approval=approval.model_copy(update={"why": why}))
 

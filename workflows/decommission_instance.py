@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import policies
     from workflows.calls import call
     from workflows.ends import needed, to_the_end
-    from workflows.instance_work import APPROVAL, ERASE, InstanceWork
+    from workflows.instance_work import APPROVAL, ERASE, STOREROOM, InstanceWork
     from workflows.people import answerable
     from workflows.steps import Steps
 
@@ -32,9 +32,8 @@ class DecommissionInstance:
 
     @workflow.run
     async def run(self, request: DecommissionRequest | None = None) -> Outcome:
-        self.steps.expect(
-            "plan", APPROVAL, "stop scraping", "stop service", "close switch ports", ERASE, "return to pool"
-        )
+        self.steps.expect("plan", APPROVAL, "stop scraping", "stop service", "close switch ports", ERASE)
+        self.steps.expect(*([STOREROOM] if self._request.return_to_storeroom else []), "return to pool")
         return await self.steps.through(self._decommission, self._outcome)
 
     async def _decommission(self) -> Outcome:
@@ -57,6 +56,8 @@ class DecommissionInstance:
         await self.steps.do("stop service", lambda: work.remove(work.plan))
         await self.steps.do("close switch ports", self._close_ports)
         await self.steps.do(ERASE, lambda: work.erase(work.plan))
+        if self._request.return_to_storeroom:
+            await work.remove_hardware(work.plan.installs)
         await self.steps.do("return to pool", self._return)
         return await self._end("gone", step="return to pool")
 

@@ -5,7 +5,7 @@ Every effect may be repeated, and puts its words beside the step that it belongs
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from temporalio import workflow
@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.installation import InstallRequest
     from freehold.models.plan import DeviceDiff, Plan
     from freehold.models.policy import ApprovalPolicy
+    from freehold.models.removal import RemoveRequest
     from freehold.models.work import (
         DiskRef,
         PlanRef,
@@ -33,12 +34,14 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calls import call, together
     from workflows.install_hardware import InstallHardware
     from workflows.records import approval_evidence, lease
+    from workflows.remove_hardware import RemoveHardware
     from workflows.steps import Steps, Work
     from workflows.switch_changes import SwitchChanges
 
 APPROVAL = "approval"
 AGAIN = "approval of the changed plan"
 INSTALL = "install hardware"
+STOREROOM = "return to storeroom"
 CABLES = "check cables"
 PORTS = "configure switch ports"
 SECRETS = "issue secrets"
@@ -151,6 +154,28 @@ class InstanceWork:
         for server in (*plan.installs, *plan.power_on):
             await self._look_at_server(plan, server, keep=True)
         self._steps.note(INSTALL, f"done and verified, see run {run}")
+
+    async def remove_hardware(self, servers: Sequence[str]) -> None:
+        """Where servers with erased disks go back to the storeroom."""
+        if not servers:
+            self._steps.skip(STOREROOM, "none of its servers came from there")
+            return
+        await self._steps.do(STOREROOM, lambda: self._remove_hardware(tuple(servers)))
+
+    async def _remove_hardware(self, servers: tuple[str, ...]) -> None:
+        """People carry them, in a run of its own. Erased servers may as well stay in the racks: to abort that run or to
+        let it lapse is how operators decide so."""
+        instance = self.ref.instance
+        run = f"remove-{instance}"
+        self._steps.note(STOREROOM, f"technicians work from the checklist of run {run}")
+        ended = await workflow.execute_child_workflow(
+            RemoveHardware.run,
+            RemoveRequest(instance=instance, servers=servers, requested_by=self._requested_by),
+            id=run,
+            static_summary=f"take out hardware of {instance}",
+        )
+        stays = f"ended as {ended.outcome} ({ended.reason}): what is in the racks stays there"
+        self._steps.note(STOREROOM, f"run {run} {'has seen it gone' if ended.outcome == 'removed' else stays}")
 
     async def check_cables(self) -> None:
         seen = await call(CablingActivities.verify_cables, self.ref, **policies.DEVICE)

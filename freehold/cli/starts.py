@@ -129,13 +129,22 @@ def drain(
 @app.command()
 def decommission(
     name: str,
+    return_to_storeroom: Annotated[
+        bool, typer.Option("--return-to-storeroom", help="People take out the servers that came from there.")
+    ] = False,
     dry_run: DryRunOption = False,
     wait: WaitOption = False,
     no_watch: NoWatchOption = False,
     json: JsonOption = False,
 ) -> None:
     """End an instance: its data are destroyed, its hardware returns to the pool."""
-    given = {"instance": name, "requested_by": console.settings().identity, "dry_run": dry_run}
+    who = console.settings().identity
+    given = {
+        "instance": name,
+        "requested_by": who,
+        "return_to_storeroom": return_to_storeroom,
+        "dry_run": dry_run,
+    }
     request = _checked(DecommissionRequest, given)
     _run(Procedure.DECOMMISSION, request, wait=wait or dry_run, watch=not no_watch, as_json=json)
 

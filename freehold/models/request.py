@@ -74,6 +74,9 @@ class DecommissionRequest(Model):
 
     instance: Name
     requested_by: Person
+    return_to_storeroom: bool = Field(
+        default=False, description="have people take out the servers that came from the storeroom for it"
+    )
     dry_run: bool = False
 
 
