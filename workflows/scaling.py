@@ -34,9 +34,11 @@ with workflow.unsafe.imports_passed_through():
     from workflows.records import undo_evidence
     from workflows.steps import Steps, Work
 
+EMPTY = "prove empty"
 RETIRE = "clear what leaves"
 CLOSE = "close its ports"
 FREE = "free what left"
+NOTHING_LEAVES = "no server leaves"
 
 
 class Scaling:
@@ -71,6 +73,11 @@ class Scaling:
         await self._go()
         await self.steps.do(SERVICE, lambda: self._work.prove(ProbeKind.CUSTOMER))
         await self.steps.do(ISOLATION, lambda: self._work.prove(ProbeKind.STRANGER))
+        if self._change.leaving.servers:
+            # A proof grows old while a run is parked, and nothing is erased on an old one.
+            await self.steps.do(EMPTY, partial(self._reach, self._waypoints[-1], step=EMPTY))
+        else:
+            self.steps.skip(EMPTY, NOTHING_LEAVES)
         self.steps.no_way_back("what leaves is being cleared and erased, as approved")
         return await to_the_end(self._retire())
 
@@ -82,7 +89,7 @@ class Scaling:
             await self.steps.do("plan", self._work.take_lease, undo=self._work.drop_lease, park=False)
         planned = await self.steps.do("plan", self._place, undo=self._drop, park=False)
         if not planned.exists:
-            self.steps.expect(*(w.name for w in self._waypoints), SERVICE, ISOLATION)
+            self.steps.expect(*(w.name for w in self._waypoints), SERVICE, ISOLATION, EMPTY)
             self.steps.expect(RETIRE, CLOSE, ERASE, FREE, METRICS)
             await self.steps.do("plan", self._look_at_devices, park=not self._request.dry_run)
         return planned
@@ -118,7 +125,7 @@ class Scaling:
     def _consequences(self) -> str:
         """What cannot be taken back, and from which step on."""
         leaving = self._change.leaving.servers
-        until = f"it can be aborted until {ISOLATION} is done, and keeps what was written meanwhile"
+        until = f"it can be aborted until {EMPTY} is done, and keeps what was written meanwhile"
         if not leaving:
             return f"no server leaves; {until}"
         disks = [f"{s.server} {disk}" for s in leaving for disk in s.disks]
@@ -156,10 +163,10 @@ class Scaling:
                 undo = partial(self._go_back, waypoint.name)
             await self.steps.do(waypoint.name, partial(self._reach, waypoint), undo=undo)
 
-    async def _reach(self, waypoint: WaypointView) -> None:
+    async def _reach(self, waypoint: WaypointView, step: str = "") -> None:
         self._reached = waypoint.name
         ref = WaypointRef(instance=self._request.instance, waypoint=waypoint.name)
-        await self._moving.reach(waypoint.name, ref, waypoint)
+        await self._moving.reach(step or waypoint.name, ref, waypoint)
 
     async def _clear(self) -> None:
         await self._work.clear(self._change.joining)
@@ -198,7 +205,7 @@ class Scaling:
             await self.steps.do(CLOSE, self._close_leaving)
             await self.steps.do(ERASE, lambda: self._work.erase(leaving))
         else:
-            self._skip((RETIRE, CLOSE, ERASE), "no server leaves")
+            self._skip((RETIRE, CLOSE, ERASE), NOTHING_LEAVES)
         await self.steps.do(FREE, self._settle)
         await self.steps.do(METRICS, self._work.watch)
         return await self._end("active", step=METRICS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from freehold.models.change import Round
+from freehold.errors import ProofFailed
+from freehold.models.change import Change, Round, WaypointRef
 from freehold.models.instance import EvidenceKind, InstanceState
 from freehold.models.procedure import StepState
 from freehold.services.object_storage.service import ObjectStorage
@@ -56,6 +58,7 @@ async def test_up_and_down_and_back_to_the_pool(rig: Rig) -> None:
 
 
 async def test_a_named_server_is_drained_and_another_takes_its_place(rig: Rig) -> None:
+    pristine = rig.everything()
     await compact(rig)
     assert (await rig.approved(await rig.scale_up(tier="distributed"))).outcome == "active"
     plan = rig.inventory.instance("acme-1").plan
@@ -69,6 +72,8 @@ async def test_a_named_server_is_drained_and_another_takes_its_place(rig: Rig) -
     proofs = [e.claim for e in rig.inventory.evidence("acme-1", EvidenceKind.DATA)]
     assert any(old in claim for claim in proofs), proofs
     _holds_just_its_plan(rig)
+    assert (await rig.approved(await rig.decommission())).outcome == "gone", "of this tier, too"
+    assert rig.everything() == pristine
 
 
 async def test_which_server_leaves_may_be_said(rig: Rig) -> None:
@@ -188,6 +193,31 @@ async def test_rounds_that_bring_nothing_park(rig: Rig, monkeypatch: pytest.Monk
     stuck[0] = Round(done=True, words="room was made")
     await handle.execute_update("retry", {"operator": "olivia"})
     assert (await handle.result()).outcome == "active"
+
+
+async def test_nothing_is_erased_on_an_old_proof(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What leaves was proven empty; then something is put there. The last look before the erasing finds it."""
+    honest, looks = ObjectStorage.judge, itertools.count()
+
+    def judge(self: ObjectStorage, change: Change, waypoint: WaypointRef, answers: Any) -> Round:
+        if waypoint.waypoint == "settle" and not waypoint.back and next(looks):
+            raise ProofFailed("srv-1 holds a/forgotten object")
+        return honest(self, change, waypoint, answers)
+
+    monkeypatch.setattr(ObjectStorage, "judge", judge)
+    await compact(rig)
+    (server,) = rig.inventory.instance("acme-1").plan.servers
+    disks = rig.devices.state(server.server)["disks"]
+    handle = await rig.scale_up(tier="distributed")
+    await until_waiting(handle)
+    await handle.execute_update("approve", {"operator": "amir"})
+    seen = await until_waiting(handle, "retry")
+    assert seen.waiting is not None and "prove empty: srv-1 holds a/forgotten object" in seen.waiting.reason
+    assert rig.devices.state(server.server)["disks"] == disks
+    assert not rig.inventory.evidence("acme-1", EvidenceKind.ERASE)
+    await handle.execute_update("abort", {"operator": "olivia"})
+    assert (await handle.result()).outcome == "aborted"
+    assert rig.inventory.instance("acme-1").tier == "compact"
 
 
 async def _until_noted(handle: Any, words: str) -> None:
