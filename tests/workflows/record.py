@@ -17,6 +17,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 
+from freehold.lab.technician import Technician
 from freehold.logs import configure_logs
 from freehold.models.network import PortChange, PortConfig, PortMode, SwitchChange
 from freehold.models.session import ChangeTicket, SessionState
@@ -26,7 +27,9 @@ from tests.workflows import test_install_hardware as install
 from tests.workflows import test_watch as watching
 from tests.workflows.rig import Rig, running_rig, until_waiting, view
 from tests.workflows.test_faults import Fails
+from tests.workflows.test_remove_hardware import removing
 from tests.workflows.test_scaling_faults import FailsAt
+from tests.workflows.test_technician import SimulatedInReach, to_the_end
 from workers.interceptor import Around
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -205,6 +208,36 @@ async def consolidated(rig: Rig) -> Ended:
     return handle
 
 
+async def replanned(rig: Rig) -> Ended:
+    """A port turns out to be broken; the changed plan is approved, too."""
+    parent, child = await install.installing(rig)
+    await to_the_end(child, Technician(SimulatedInReach(rig.devices), broken=["leaf1/swp1"]))
+    await rig.approved(parent)
+    return child
+
+
+async def replanned_for(rig: Rig) -> Ended:
+    await replanned(rig)
+    return rig.client.get_workflow_handle("provision-acme-1")
+
+
+async def removed(rig: Rig) -> Ended:
+    """What was installed goes back to the storeroom."""
+    _, child = await install.installing(rig)
+    hands = Technician(SimulatedInReach(rig.devices))
+    await to_the_end(child, hands)
+    await rig.client.get_workflow_handle("provision-acme-1").result()
+    parent, child = await removing(rig)
+    await to_the_end(child, hands)
+    await parent.result()
+    return child
+
+
+async def removed_for(rig: Rig) -> Ended:
+    await removed(rig)
+    return rig.client.get_workflow_handle("decommission-acme-1")
+
+
 RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = {
     "ProvisionInstance-active": (active, {}),
     "ProvisionInstance-waived": (waived, {"approval": {"waive_installed": True}}),
@@ -221,6 +254,10 @@ RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = 
     "ScaleDown-active": (scaled_down, {}),
     "ConsolidateData-active": (consolidated, {}),
     "InstallHardware-installed": (installed, {"hall": install.storeroom_hall()}),
+    "InstallHardware-replanned": (replanned, {"hall": install.storeroom_hall()}),
+    "ProvisionInstance-replanned": (replanned_for, {"hall": install.storeroom_hall()}),
+    "RemoveHardware-removed": (removed, {"hall": install.storeroom_hall()}),
+    "DecommissionInstance-returned": (removed_for, {"hall": install.storeroom_hall()}),
     "DecommissionInstance-gone": (decommissioned, {}),
     "DecommissionInstance-rejected": (kept, {}),
     "SwitchSession-continued": (continued_session, {}),
