@@ -15,11 +15,14 @@ import typer
 from freehold.cli import console, procedures
 from freehold.cli.confirm import serve
 from freehold.cli.console import JsonOption
+from freehold.cli.count import print_result
 from freehold.cli.lab import DEFAULT_HALL
+from freehold.cli.life import Life
 from freehold.errors import ProcedureFailed
 from freehold.inventory import Inventory
 from freehold.lab import Lab, fleet
 from freehold.lab.check import check
+from freehold.lab.client import ClientResult, CountingClient, PhaseResult
 from freehold.lab.commands import LabError
 from freehold.lab.halls import part, rebase
 from freehold.lab.hands import LabInReach
@@ -76,6 +79,21 @@ class DemoResult(Model):
     steps: tuple[Took, ...]
     seconds: float
 
+    @property
+    def good(self) -> bool:
+        return self.customer_ok and self.stranger_refused and self.miswires_found == self.miswires_made
+
+
+class LifeResult(DemoResult):
+    """...and what the customer's counting client has to say of the whole life."""
+
+    client: ClientResult
+    phases: tuple[PhaseResult, ...]
+
+    @property
+    def good(self) -> bool:
+        return super().good and self.client.clean
+
 
 class Clock:
     """Says what happens and how long each step took."""
@@ -106,13 +124,16 @@ def demo(
     source: Annotated[
         Source, typer.Option("--from", help="Where the server is: people install it, or it is mounted already.")
     ] = Source.STOREROOM,
+    full: Annotated[
+        bool, typer.Option("--full", help="The whole life under load: grown, shrunk, given back; the customer counts.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Bring up a small data centre, provision one private S3 endpoint in it, prove it, and clean up."""
     clock, settings = Clock(), _own_settings()
     try:
         _clean(settings)
-        result = _demo(settings, clock, source)
+        result = _demo(settings, clock, Source.RACKS if full else source, full)
     finally:
         if keep:
             _say_how_to_go_on(settings)
@@ -125,7 +146,7 @@ def demo(
     console.show(result, json)
     if not json:
         _print(result)
-    if not (result.customer_ok and result.stranger_refused and result.miswires_found == result.miswires_made):
+    if not result.good:
         raise typer.Exit(1)
 
 
@@ -139,7 +160,7 @@ def _hall(source: Source) -> Hall:
     return part(hall, [d.name for d in here if d.kind is not DeviceKind.SERVER], stored)
 
 
-def _demo(settings: Settings, clock: Clock, source: Source) -> DemoResult:
+def _demo(settings: Settings, clock: Clock, source: Source, full: bool) -> DemoResult:
     with clock.step("check", "what this computer needs to carry a data centre"):
         missing = [finding for finding in check(raise_limits=True) if not finding.ok]
         if missing:
@@ -163,7 +184,23 @@ def _demo(settings: Settings, clock: Clock, source: Source) -> DemoResult:
     clock.add(f"provision {INSTANCE}", time.monotonic() - began)
     for step in view.steps:
         clock.add(f"provision: {step.name}", step.seconds or 0.0)
-    return _observed(settings).model_copy(update={"miswires_made": tuple(sorted(technician.made))})
+    observed = _observed(settings).model_copy(update={"miswires_made": tuple(sorted(technician.made))})
+    return _live(settings, clock, lab, observed) if full else observed
+
+
+def _live(settings: Settings, clock: Clock, lab: Lab, begun: DemoResult) -> LifeResult:
+    """The rest of the instance's life, judged by its customer."""
+    inventory = Inventory(settings.database_url)
+    hands = Technician(LabInReach(lab), (), WALK_S, lambda words: console.say(f"  {TECHNICIAN}: {words}"))
+    client = CountingClient.of(inventory, FileSecrets(settings.secrets_file), INSTANCE)
+    try:
+        with _as(settings), client:
+            life = Life(INSTANCE, REQUESTER, APPROVER, TECHNICIAN, hands, inventory, client, clock.add)
+            judged = console.run_async(life.live())
+            console.run_async(life.end())
+    finally:
+        inventory.close()
+    return LifeResult(**{**dict(begun), "client": judged, "phases": judged.phases})
 
 
 def _provision(settings: Settings, technician: Technician | None) -> ProcedureView:
@@ -269,4 +306,6 @@ def _print(result: DemoResult) -> None:
         console.out.print(f"mistakes made in the hall: {'; '.join(result.miswires_made)}")
         console.out.print(f"found by machines:         {'; '.join(result.miswires_found)}")
         console.out.print(f"items issued again:        {result.items_reissued}")
+    if isinstance(result, LifeResult):
+        print_result(result.client)
     console.out.print(f"All of it took {result.seconds:.0f} s.")

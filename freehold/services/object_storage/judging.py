@@ -144,6 +144,13 @@ def _settled(stop: Stop, seen: Mapping[str, Seen], proxies: Mapping[str, int]) -
             "bytes": count.bytes,
             "misplaced": count.wrong,
             "left": left,
+            "holds": {
+                server: {
+                    "objects": sum(len(d.objects) for d in answer.devices.values()),
+                    "bytes": sum(d.size for d in answer.devices.values()),
+                }
+                for server, answer in seen.items()
+            },
             "began": began,
             "replicas": stop.layout.generations[-1].replicas,
         },

@@ -123,7 +123,7 @@ def mover(tmp_path_factory: pytest.TempPathFactory, storage: Service) -> Iterato
         for stage in storage.stages(bench.plan):
             mover.configure(stage.intents[0])
         access, credentials = bench.access(CUSTOMER_HOST), storage.credentials(bench.plan)
-        with CountingClient(access, secrets, credentials, Load()) as client:
+        with CountingClient(access, secrets, credentials, Load(requests_per_s=4)) as client:
             mover.client = client
             client.phase(QUIET)
             time.sleep(20)
