@@ -12,7 +12,7 @@ import yaml
 
 from freehold.errors import BadInput
 from freehold.models.people import Role
-from freehold.models.policy import HOUR_S, ApprovalPolicy, OnLapse, PolicyBook, Procedure
+from freehold.models.policy import HOUR_S, ApprovalPolicy, OnLapse, PolicyBook, Procedure, Reminder
 from freehold.policy import SHIPPED, Policies, read_book
 from freehold.settings import load_settings
 from tests.cli.test_main import freehold
@@ -74,6 +74,8 @@ def test_a_policy_says_what_it_asks_for() -> None:
     assert ApprovalPolicy().words() == "one approver or manager must agree; when nobody decides, all is undone"
     two = ApprovalPolicy(quorum=2, roles=(Role.MANAGER,), on_lapse=OnLapse.ASK_AGAIN).words()
     assert two == "2 people must agree, each manager; when nobody decides, it is asked again"
+    told = ApprovalPolicy(reminders=(Reminder(before_s=HOUR_S, tell=("approvers", "on-call")),)).words()
+    assert "; reminders: approvers and on-call 1 h before the end; " in told
 
 
 @pytest.mark.parametrize(

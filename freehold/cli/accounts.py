@@ -42,10 +42,9 @@ def list_(json: JsonOption = False) -> None:
     if json:
         console.print_json([account.model_dump(exclude={"password_hash"}) for account in found])
         return
-    rows = [(account.name, ", ".join(account.roles)) for account in found]
-    console.print_rows(
-        ("name", "roles"), rows, empty="There are no accounts; make one with `freehold account add NAME --role ROLE`."
-    )
+    empty = "There are no accounts; make one with `freehold account add NAME --role ROLE`."
+    rows = [(a.name, ", ".join(a.roles), a.provider.issuer if a.provider else "") for a in found]
+    console.print_rows(("name", "roles", "logs in at"), rows, empty=empty, spare=("logs in at",))
 
 
 @app.command()

@@ -95,8 +95,10 @@ class ApprovalPolicy(Model):
     def words(self) -> str:
         who = either(self.roles)
         people = f"one {who} must agree" if self.quorum == 1 else f"{self.quorum} people must agree, each {who}"
+        told = [f"{' and '.join(r.tell)} {r.before_s / HOUR_S:.2g} h before the end" for r in self.reminders]
+        reminders = f"; reminders: {', '.join(told)}" if told else ""
         lapse = "all is undone" if self.on_lapse is OnLapse.UNDO else "it is asked again"
-        return f"{people}; when nobody decides, {lapse}"
+        return f"{people}{reminders}; when nobody decides, {lapse}"
 
 
 class Remind(Model):

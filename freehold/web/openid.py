@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import httpx
 import structlog
@@ -74,20 +74,21 @@ class OpenIdLogin:
         return Mount(PATH, app=Starlette(routes=ways, middleware=[keeping]))
 
     async def start(self, request: Request) -> Response:
+        after = inside(request.query_params.get("next", ""))
         try:
             await self._metadata()
-            request.session["next"] = inside(request.query_params.get("next", ""))
+            request.session["next"] = after
             answer: Response = await self._provider.authorize_redirect(request, f"{self._url}{PATH}/back")
             return answer
         except (FreeholdError, AuthlibBaseError, httpx.HTTPError, ValueError) as error:
-            return self._refused(error)
+            return self._refused(error, after)
 
     async def back(self, request: Request) -> Response:
         after = inside(str(request.session.get("next", "")))
         try:
             account = self._account(await self._claims(request))
         except (FreeholdError, AuthlibBaseError, JoseError, httpx.HTTPError, ValueError) as error:
-            return self._refused(error)
+            return self._refused(error, after)
         log.info("logged in", name=account.name, at=self._wanted.issuer, roles=account.roles)
         return enter(request, self._sessions, account, after)
 
@@ -131,7 +132,7 @@ class OpenIdLogin:
         except ValidationError as error:
             raise BadInput(f"Your name at the provider cannot stand in the record: {in_words(error)}.") from error
 
-    def _refused(self, error: Exception) -> Response:
+    def _refused(self, error: Exception, after: str) -> Response:
         """Back to the login page. Only our own words are shown: a provider's may be long, or not for everybody."""
         log.warning("login refused", at=self._wanted.issuer, reason=f"{type(error).__name__}: {error}"[:500])
         if isinstance(error, FreeholdError):
@@ -140,7 +141,8 @@ class OpenIdLogin:
             words = f"The provider of the {self.label} does not answer ({type(error).__name__})."
         else:
             words = f"The answer of the {self.label} cannot be accepted ({type(error).__name__}); try again."
-        return RedirectResponse(f"{LOGIN_PAGE}?error={quote(words[:300])}", status_code=303)
+        back = urlencode({"error": words[:300], "next": after})
+        return RedirectResponse(f"{LOGIN_PAGE}?{back}", status_code=303)
 
 
 def _at(claims: Mapping[str, Any], path: str) -> Any:

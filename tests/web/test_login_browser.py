@@ -53,7 +53,7 @@ async def _log_in(page: Page, target: str, name: str) -> None:
     await page.get_by_label("Name").fill(name)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()
-    await expect(page.get_by_text("provision-acme-7").first).to_be_visible()
+    await expect(page.get_by_text("provision-acme-7").first).to_be_visible(timeout=30_000)
     assert page.url.startswith(target)
 
 

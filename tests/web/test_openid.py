@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 import httpx
 import pytest
@@ -54,12 +54,12 @@ class Site:
     async def refusal(self) -> str:
         """Why somebody is not let in."""
         async with self.browser() as http:
-            answer = await self.log_in(http)
+            answer = await self.log_in(http, "/?a=b")
             assert answer.status_code == 303 and COOKIE not in http.cookies
             page, _, query = answer.headers["location"].partition("?")
             assert page == "/freehold/login"
             shown = await http.get(answer.headers["location"])
-            assert 'role="alert"' in shown.text
+            assert 'role="alert"' in shown.text and "start?next=%2F%3Fa%3Db" in shown.text
             return parse_qs(query)["error"][0]
 
 
@@ -201,7 +201,7 @@ async def test_a_login_that_began_in_another_browser_ends_nowhere(site: Site) ->
         there = await attacker.get("/freehold/openid/start")
         back = await attacker.get(there.headers["location"])
         answer = await victim.get(back.headers["location"])
-        assert "cannot be accepted" in unquote(answer.headers["location"]) and COOKIE not in victim.cookies
+        assert "cannot be accepted" in unquote_plus(answer.headers["location"]) and COOKIE not in victim.cookies
         assert urlsplit(back.headers["location"]).path == "/freehold/openid/back"
 
 
@@ -211,7 +211,7 @@ async def test_a_provider_that_is_gone_is_one_sentence(temporal: TemporalServer,
     app = app_of(load_settings(home=tmp_path, temporal_ui_url=temporal.ui, openid=openid))
     async with served(app) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:
         answer = await http.get("/freehold/openid/start")
-        assert "does not answer" in unquote(answer.headers["location"])
+        assert "does not answer" in unquote_plus(answer.headers["location"])
 
 
 @pytest.mark.parametrize(
