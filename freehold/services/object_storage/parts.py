@@ -53,11 +53,21 @@ def network_unit(nic: str) -> str:
 
 
 def drop_in(
-    unit: str, after: tuple[str, ...] = (), mounts: tuple[str, ...] = (), command: str = "", reload: str = ""
+    unit: str,
+    after: tuple[str, ...] = (),
+    mounts: tuple[str, ...] = (),
+    command: str = "",
+    reload: str = "",
+    keeps_off: tuple[str, ...] = (),
 ) -> File:
-    """Makes a packaged unit wait for what it needs at boot, come back when it dies, and run the commands if given."""
-    path = f"{UNITS}/{unit}.d/freehold.conf"
-    return text(path, "base/drop-in.conf.j2", after=after, mounts=mounts, command=command, reload=reload)
+    """Makes a packaged unit wait for what it needs at boot, come back when it dies, and run the commands if given.
+
+    It writes nothing to the folders that it `keeps_off`.
+    """
+    return text(
+        f"{UNITS}/{unit}.d/freehold.conf", "base/drop-in.conf.j2",
+        after=after, mounts=mounts, command=command, reload=reload, keeps_off=keeps_off,
+    )  # fmt: skip
 
 
 def served(unit: str, *read: File, ready: tuple[str, ...] = (), reload_on: tuple[str, ...] = ()) -> Unit:

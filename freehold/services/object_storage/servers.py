@@ -89,7 +89,11 @@ def _keepalived(layout: Layout, server: PlannedServer, front: str) -> Part:
         peers=[layout.back_address(s) for s in candidates if s is not server],
         metrics=f"http://{layout.management(server)}:{layout.blueprint.ports.endpoint_metrics}/metrics",
     )  # fmt: skip
-    waits = drop_in("keepalived.service", after=(network_unit(front), network_unit(back.nic), "haproxy.service"))
+    waits = drop_in(
+        "keepalived.service",
+        after=(network_unit(front), network_unit(back.nic), "haproxy.service"),
+        keeps_off=("/etc/iproute2",),  # it would leave a file there that nothing takes away again
+    )
     announced = ("sh", "-c", f"ip -o -4 address show dev {front} | grep -qF ' {address}/32 '")
     unit = served(
         "keepalived.service", waits, reload_on=(config.path,), ready=announced if len(candidates) == 1 else ()
