@@ -34,11 +34,11 @@ def main() -> None:
 
 def yield_to_customers() -> None:
     """Behind every request, also where the kernel groups processes by session."""
-    os.setpriority(os.PRIO_PROCESS, 0, 19)
+    os.setpriority(os.PRIO_PROCESS, 0, 10)
     with contextlib.suppress(OSError):  # it may lead a session already, and not every kernel has groups
         os.setsid()
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("19")
+        Path("/proc/self/autogroup").write_text("10")
 
 
 def run_passes(given: dict[str, Any]) -> list[str]:
