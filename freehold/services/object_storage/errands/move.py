@@ -82,8 +82,11 @@ def rows(device: str) -> dict[str, list[Any]]:
     query = f"SELECT hash, data_ts, COALESCE(meta_ts, ''), size FROM objects WHERE policy = 0 AND device = '{device}'"  # noqa: S608
     done = subprocess.run(
         ["runuser", "-u", "swift", "--", "mariadb", "--batch", "--skip-column-names", "--quick", "swift_objects"],
-        input=query, capture_output=True, text=True, check=True, timeout=600,
+        input=query, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
+    if "ERROR 1146" in done.stderr:  # the object server makes its tables at the first request
+        return {}
+    done.check_returncode()
     found = {}
     for line in done.stdout.splitlines():
         hash_, data, meta, size = line.split("\t")
