@@ -56,8 +56,14 @@ def _endpoint(stop: Stop, name: str) -> Errand:
 
 def _proxy(stop: Stop, server: PlannedServer) -> Errand:
     """The endpoint servers send it nothing any more; what they sent before comes to its end."""
-    address, port = stop.everybody.proxy_address(server), stop.layout.blueprint.ports.proxy
-    given = {"nic": "", "address": address, "port": port, "close": False, "patience_s": PATIENCE_S}
+    given = {
+        "nic": "",
+        "address": stop.everybody.proxy_address(server),
+        "port": stop.layout.blueprint.ports.proxy,
+        "clients": [stop.layout.back_address(s) for s in stop.layout.with_role(Role.ENDPOINT)],
+        "close": False,
+        "patience_s": PATIENCE_S,
+    }
     return Errand(server=server.server, script=_program("connections"), given=given, timeout_s=60)
 
 

@@ -43,11 +43,13 @@ def announced(given: dict[str, Any]) -> bool:
 
 
 def open_connections(given: dict[str, Any]) -> int:
+    """Of these clients, if some are named: who leaves together looks after each other until the end."""
     told = subprocess.run(
         ["ss", "-Htn", "state", "established", "src", given["address"], "sport", "=", f":{given['port']}"],
         capture_output=True, text=True, timeout=10, check=True,
     )  # fmt: skip
-    return len(told.stdout.splitlines())
+    clients = [line.split()[3].rpartition(":")[0] for line in told.stdout.splitlines()]
+    return sum("clients" not in given or client in given["clients"] for client in clients)
 
 
 if __name__ == "__main__":
