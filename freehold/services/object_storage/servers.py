@@ -61,6 +61,7 @@ def _haproxy(layout: Layout, server: PlannedServer, front: str) -> Part:
     config = text(
         "/etc/haproxy/haproxy.cfg", f"{_FOLDER}/endpoint/haproxy.cfg.j2",
         endpoint=layout.plan.endpoint.address.ip, endpoint_port=layout.plan.endpoint.port, certificate=_CERTIFICATE,
+        newest=layout.generations[-1].replicas > 1,
         management=layout.management(server), ports=layout.blueprint.ports,
         proxies=[(s.server, f"{layout.proxy_address(s)}:{layout.blueprint.ports.proxy}")
                  for s in layout.proxies(server)],
