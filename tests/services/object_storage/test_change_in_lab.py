@@ -28,7 +28,7 @@ from freehold.secrets import FileSecrets
 from freehold.services.base import Service, Waypoint
 from tests.services.object_storage.conftest import CUSTOMER_HOST, Bench, make_plan
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SERVERS = tuple(f"srv-{n}" for n in range(1, 8))
 ROUNDS = 30
