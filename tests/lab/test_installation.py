@@ -24,6 +24,7 @@ from freehold.secrets import FileSecrets
 from freehold.services.base import ServerNeed
 from freehold.settings import load_settings
 from tests.conftest import TemporalServer
+from tests.lab.waiting import neighbours, until
 from workers.wiring import Parts, make_worker
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -35,6 +36,8 @@ NEED = ServerNeed(roles=("all",), count=1, networks=(NetworkPurpose.FRONT, Netwo
 def bare() -> Iterator[Lab]:
     """Two leaves and nothing mounted."""
     with small_lab("tinst", "198.18.96.0/24", ["leaf1", "leaf2", "acme-host"], off=["srv-10"]) as lab:
+        # What is beside the work is noted as it is when the work begins.
+        until(lambda: set(neighbours(lab, "leaf1").values()) >= {"leaf2/swp24", "acme-host/eth1"}, 30)
         yield lab
 
 

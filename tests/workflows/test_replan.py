@@ -89,9 +89,9 @@ async def test_another_port_is_planned_and_what_is_done_is_never_asked_twice(sto
     assert first in changed.claim
     approvals = [e.observed["plan_hash"] for e in stored.inventory.evidence("acme-1", EvidenceKind.APPROVAL)]
     assert approvals == [first, instance.plan.hash], "each plan that was worked under has its own approval"
-    assert stored.devices.everything()[str(cable.a.device)].keys() == {
-        p.change.port for p in instance.plan.ports
-    }, "only planned ports were opened"
+    assert stored.devices.everything()[str(cable.a.device)].keys() == {p.change.port for p in instance.plan.ports}, (
+        "only planned ports were opened"
+    )
 
 
 async def test_a_dead_server_gives_way_to_a_spare(stored: Rig) -> None:

@@ -58,6 +58,9 @@ class Layout:
     partner: str = ""
     """While the endpoint moves: the server that had it before or will have it; both know the other's connections."""
 
+    resigned: tuple[str, ...] = ()
+    """Servers that will not have the endpoint any more, whatever becomes of the others."""
+
     @classmethod
     def of(cls, plan: Plan, blueprint: Blueprint) -> Layout:
         """An instance as its plan has it, between changes."""

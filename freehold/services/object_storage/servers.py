@@ -81,7 +81,8 @@ def _keepalived(layout: Layout, server: PlannedServer, front: str) -> Part:
         raise BadInput(f"{server.server}: the plan has no back NIC for it, over which endpoint servers see each other")
     address = layout.plan.endpoint.address.ip
     preference = text(
-        _PREFERENCE, f"{_FOLDER}/endpoint/preference.j2", preferred=server.server == layout.holder
+        _PREFERENCE, f"{_FOLDER}/endpoint/preference.j2",
+        preferred=server.server == layout.holder, resigned=server.server in layout.resigned,
     )  # fmt: skip
     config = text(
         "/etc/keepalived/keepalived.conf", f"{_FOLDER}/endpoint/keepalived.conf.j2",

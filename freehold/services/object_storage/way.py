@@ -19,6 +19,7 @@ PREPARE = "prepare servers"
 EMPTY = "empty returning servers"
 JOIN = "copy data"
 MOVE = "move endpoint"
+RESIGN = "step back from endpoint"
 FEATURES = "switch features"
 DRAIN = "drain"
 SETTLE = "settle"
@@ -85,7 +86,7 @@ class _Way:
         management = {**dict(now.plan.management), **dict(to.management)}
         plan = to.model_copy(update={"management": tuple(sorted(management.items()))})
         self._start = now
-        self._layout = replace(now, plan=plan, members=(*self._leavers, *self._target), partner="")
+        self._layout = replace(now, plan=plan, members=(*self._leavers, *self._target), partner="", resigned=())
         self._final = self._layout.generation(self._target, tier.replicas)
         self._replicas = {m.tier.objects: m.tier.replicas for m in self._layout.members}
         self._stops: list[Stop] = []
@@ -138,11 +139,15 @@ class _Way:
         self._add(JOIN, self._everybody(), moves=True)
 
     def _move_endpoint(self) -> None:
+        """Who leaves must not take the address for lost when the others do not speak to it any more."""
         old, new = self._layout.holder, self._new_holder()
-        if old == new:
-            return
-        self._layout = replace(self._layout, holder=new, partner=old)
-        self._add(MOVE, [s.server for s in self._layout.with_role(Role.ENDPOINT)], closes=old)
+        leaving = tuple(m.server.server for m in self._leavers if Role.ENDPOINT in m.server.roles)
+        self._layout = replace(self._layout, resigned=leaving)
+        if old != new:
+            self._layout = replace(self._layout, holder=new, partner=old)
+            self._add(MOVE, [s.server for s in self._layout.with_role(Role.ENDPOINT)], closes=old)
+        elif leaving:
+            self._add(RESIGN, leaving)
 
     def _switch_features(self) -> None:
         """Through the proxies one after the other; a copy of data before it has brought new rings already."""
@@ -174,7 +179,7 @@ class _Way:
         """Only those that stay are configured; those that leave prove once more that they hold nothing, and stop."""
         before = self._layout.generations
         self._ring(self._final)
-        self._layout = replace(self._layout, members=self._target, partner="")
+        self._layout = replace(self._layout, members=self._target, partner="", resigned=())
         staying = [m.server.server for m in self._target]
         storage = tuple(m.server.server for m in self._leavers if Role.STORAGE in m.server.roles)
         if self._leavers or self._before != set(staying) or self._layout.generations != self._start.generations:
