@@ -133,7 +133,7 @@ def test_the_command_shows_what_follows_from_the_rules(tmp_path: Path) -> None:
         ],
     }
     (tmp_path / "policies.yaml").write_text(yaml.safe_dump(rules))
-    shown = freehold("--home", str(tmp_path), "policy", "show").stdout
+    shown = freehold("--home", str(tmp_path), "policy", "show", COLUMNS="200").stdout
     assert "object-storage distributed" in shown and "2, waived if installed" in shown
     assert "chat.example.com" in shown and "secret" not in shown and "known names only" in shown
     found = json.loads(freehold("--home", str(tmp_path), "policy", "show", "--json", "--procedure", "ScaleUp").stdout)
