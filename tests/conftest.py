@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from temporalio.client import Client
 from temporalio.runtime import Runtime
@@ -20,7 +21,7 @@ from freehold.errors import StackError
 from freehold.settings import Settings, load_settings
 from freehold.stack import temporal as server
 from freehold.stack.binaries import find_temporal
-from freehold.stack.client import connect
+from freehold.stack.client import connect, ui_url
 from freehold.stack.ports import free_ports
 
 
@@ -98,6 +99,13 @@ def running_temporal(home: Path) -> Iterator[TemporalServer]:
             process.wait(10)
 
 
+async def _answers(http: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await http.get(url)).is_success
+    except httpx.TransportError:
+        return False
+
+
 async def _prepare(settings: Settings, process: subprocess.Popen[bytes], log: Path) -> None:
     async with asyncio.timeout(60):
         while True:
@@ -107,6 +115,10 @@ async def _prepare(settings: Settings, process: subprocess.Popen[bytes], log: Pa
                 client = await connect(settings, "test")
                 break
             except StackError:
+                await asyncio.sleep(0.1)
+        # The Web UI has a connection of its own, which rests for a while after a try that came too early.
+        async with httpx.AsyncClient(trust_env=False) as http:
+            while not await _answers(http, f"{ui_url(settings)}/api/v1/namespaces"):
                 await asyncio.sleep(0.1)
     await server.ensure_search_attributes(client)
 

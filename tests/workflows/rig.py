@@ -12,6 +12,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from freehold.authority import ensure_authority
@@ -87,8 +88,16 @@ def request(name: str = "acme-1", **fields: Any) -> InstanceRequest:
 
 
 async def view(handle: WorkflowHandle[Any, Any]) -> ProcedureView:
-    result: ProcedureView = await handle.query("progress", result_type=ProcedureView)
-    return result
+    """Asked again when the worker that is asked dies."""
+    while True:
+        try:
+            result: ProcedureView = await handle.query("progress", result_type=ProcedureView)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.CANCELLED:
+                raise
+        else:
+            return result
+        await asyncio.sleep(0.2)
 
 
 async def until_waiting(
