@@ -5,7 +5,7 @@ VENV := .venv
 STAMP := $(VENV)/.complete
 LOCKS := requirements/uv.txt requirements/freehold.txt
 
-.PHONY: demo test check setup setup-tests packages sweep lock clean
+.PHONY: demo test check setup setup-tests packages sweep life lock clean
 
 demo: setup                ## from nothing to a verified private S3 endpoint
 	$(VENV)/bin/freehold demo
@@ -29,6 +29,9 @@ packages:
 
 sweep: setup               ## every step killed and aborted, in the lab (long)
 	$(VENV)/bin/python -m tests.sweep
+
+life: setup-tests          ## an instance changes in the lab under a counting client (takes the computer for itself)
+	FREEHOLD_LIFE=1 $(VENV)/bin/pytest tests/services/object_storage/test_change_in_lab.py -x -s
 
 $(STAMP): $(LOCKS) pyproject.toml | packages
 	$(PYTHON) -m venv $(VENV)

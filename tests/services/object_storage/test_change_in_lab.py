@@ -28,7 +28,12 @@ from freehold.secrets import FileSecrets
 from freehold.services.base import Service, Waypoint
 from tests.services.object_storage.conftest import CUSTOMER_HOST, Bench, make_plan
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif("FREEHOLD_LIFE" not in os.environ, reason="it needs a computer for itself: `make life`"),
+]
 
 SERVERS = tuple(f"srv-{n}" for n in range(1, 8))
 ROUNDS = 30
