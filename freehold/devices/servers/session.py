@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from importlib import resources
 from typing import Any
 
 import paramiko
 
+from freehold.devices import programs
 from freehold.devices.base import Beat, silent
 from freehold.devices.ssh import device_errors, said
 from freehold.errors import CommandRejected, DeviceUnreachable
@@ -20,18 +20,6 @@ SILENCE_S = 30.0
 
 # In the order in which they need one another.
 _MODULES = ("tools", "memory", "units", "files", "accounts", "disks", "filesystems", "looking", "main")
-
-# Takes the agent's modules from standard input: nothing is written to the server, nothing shows in its process list.
-_START = """
-import json, sys, types
-package = sys.modules["agent"] = types.ModuleType("agent")
-package.__path__ = []
-for name, source in json.loads(sys.stdin.buffer.readline()):
-    module = sys.modules["agent." + name] = types.ModuleType("agent." + name)
-    module.__package__ = "agent"
-    setattr(package, name, module)
-    exec(compile(source, name + ".py", "exec"), module.__dict__)
-"""
 
 
 class AgentSession:
@@ -98,8 +86,8 @@ class AgentSession:
         self._channel = channel = transport.open_session(timeout=SILENCE_S)
         channel.settimeout(SILENCE_S)
         prefix = "" if self._access.user == "root" else "sudo -n "
-        channel.exec_command(f"{prefix}python3 -c '{_START}'")
-        channel.sendall(_program() + b"\n")
+        channel.exec_command(prefix + programs.command("agent"))
+        channel.sendall(programs.modules("freehold.devices.servers.agent", _MODULES))
         return channel
 
     def _hear(self, channel: paramiko.Channel) -> dict[str, Any]:
@@ -117,16 +105,7 @@ class AgentSession:
         return message
 
     def _ended(self, channel: paramiko.Channel) -> Exception:
-        channel.status_event.wait(2)  # the exit code comes after the end of the output
-        words = b""
-        while channel.recv_stderr_ready():
-            words += channel.recv_stderr(1 << 16)
-        last = said(words.decode(errors="replace").strip().rpartition("\n")[2])
+        last = said(programs.last_words(channel))
         if channel.exit_status > 0 and last:
             return CommandRejected(f"{self._access.device}: our program cannot run there: {last}")
         return DeviceUnreachable(f"{self._access.device}: the connection or our program there ended")
-
-
-def _program() -> bytes:
-    folder = resources.files("freehold.devices.servers.agent")
-    return json.dumps([(name, (folder / f"{name}.py").read_text()) for name in _MODULES]).encode()

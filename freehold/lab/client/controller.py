@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any, Self
 
 import paramiko
 
+from freehold.devices import programs
 from freehold.devices.base import Secrets
 from freehold.devices.ssh import connect, device_errors, said
 from freehold.errors import CommandRejected, DeviceUnreachable, NotFound
@@ -42,19 +42,6 @@ STOP_S = 600.0
 
 # In the order in which they need one another.
 _MODULES = ("truth", "tally", "customer", "traffic", "main")
-
-# Takes the modules from standard input, as it does the keys: nothing of it shows on the host.
-_START = """
-import json, sys, types
-package = sys.modules["counting"] = types.ModuleType("counting")
-package.__path__ = []
-for name, source in json.loads(sys.stdin.buffer.readline()):
-    module = sys.modules["counting." + name] = types.ModuleType("counting." + name)
-    module.__package__ = "counting"
-    setattr(package, name, module)
-    exec(compile(source, name + ".py", "exec"), module.__dict__)
-module.main()
-"""
 
 
 @dataclass
@@ -143,8 +130,10 @@ class CountingClient:
             raise DeviceUnreachable(f"{self._access.device}: the connection is closed")
         self._channel = channel = transport.open_session(timeout=ANSWER_S)
         channel.settimeout(SILENCE_S)
-        channel.exec_command(f"python3 -c '{_START}'")
-        channel.sendall(_program() + b"\n" + json.dumps(given).encode() + b"\n")
+        channel.exec_command(programs.command("counting", then="module.main()"))
+        # The keys go where the modules go: nothing of them shows on the host.
+        channel.sendall(programs.modules("freehold.lab.client.program", _MODULES))
+        channel.sendall(json.dumps(given).encode() + b"\n")
         threading.Thread(target=self._listen, args=(channel,), daemon=True).start()
 
     def _order(self, order: dict[str, Any]) -> None:
@@ -186,11 +175,7 @@ class CountingClient:
             self._news.notify_all()
 
     def _ended(self, channel: paramiko.Channel) -> Exception:
-        channel.status_event.wait(2)  # the exit code comes after the end of the output
-        words = b""
-        while channel.recv_stderr_ready():
-            words += channel.recv_stderr(1 << 16)
-        last = redact(words.decode(errors="replace").strip().rpartition("\n")[2], self._secrets, self._names)
+        last = redact(programs.last_words(channel), self._secrets, self._names)
         if channel.exit_status > 0 and last:
             return CommandRejected(f"{self._access.device}: the counting client cannot run there: {said(last)}")
         return DeviceUnreachable(f"{self._access.device}: the counting client or the connection to it ended")
@@ -201,8 +186,3 @@ class CountingClient:
         if self._client is not None:
             self._client.close()
         self._channel = self._client = None
-
-
-def _program() -> bytes:
-    folder = resources.files("freehold.lab.client.program")
-    return json.dumps([(name, (folder / f"{name}.py").read_text()) for name in _MODULES]).encode()
