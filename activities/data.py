@@ -8,12 +8,12 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.clock import now
+from activities.evidence import observation
 from freehold.devices.base import Devices
 from freehold.errors import NotFound
 from freehold.inventory import Inventory
 from freehold.models.change import Change, Round, Way, WaypointRef, WaypointServer, WaypointView
-from freehold.models.instance import Evidence, EvidenceKind
+from freehold.models.instance import EvidenceKind
 from freehold.models.server import ServerResult
 from freehold.models.work import Changed
 from freehold.services import service
@@ -53,7 +53,10 @@ class DataActivities:
         change, waypoint = self._waypoint(given)
         found = service(change.after.request.service).judge(change, given, self._answers(waypoint))
         if found.done:
-            self._inventory.keep_evidence(_evidence(given, found))
+            name = f"waypoint/{activity.info().activity_id}"
+            claim = f"{given.waypoint}{' (way back)' if given.back else ''}: {found.words}"
+            seen = observation(name, given.instance, EvidenceKind.DATA, claim, found.model_dump(mode="json"))
+            self._inventory.keep_evidence(seen)
         return found
 
     @activity.defn
@@ -94,19 +97,4 @@ def _view(waypoint: Waypoint) -> WaypointView:
         servers=tuple(intent.server for intent in waypoint.intents),
         rolling=waypoint.rolling,
         settles=bool(waypoint.errands),
-    )
-
-
-def _evidence(given: WaypointRef, found: Round) -> Evidence:
-    info = activity.info()
-    return Evidence(
-        id=f"{info.workflow_run_id}/waypoint/{info.activity_id}",
-        instance=given.instance,
-        kind=EvidenceKind.DATA,
-        claim=f"{given.waypoint}{' (way back)' if given.back else ''}: {found.words}",
-        holds=True,
-        observed=found.model_dump(mode="json"),
-        workflow_id=info.workflow_id or "",
-        run_id=info.workflow_run_id or "",
-        at=now(),
     )

@@ -7,12 +7,12 @@ from functools import partial
 
 from temporalio import activity
 
-from activities.clock import now
+from activities.evidence import observation
 from freehold import cables
 from freehold.devices.base import Devices
 from freehold.errors import AuthenticationRefused, CannotPlace, DeviceUnreachable, HostKeyMismatch
 from freehold.inventory import Inventory
-from freehold.models.checklist import Checklist, ItemKind, Place
+from freehold.models.checklist import Checklist, ItemKind
 from freehold.models.hall import Device
 from freehold.models.installation import Installed, ReplanInput, Replanned, ServerCheck, WorkOrder
 from freehold.models.instance import Evidence, EvidenceKind, Instance
@@ -20,7 +20,7 @@ from freehold.models.plan import Plan
 from freehold.models.policy import Procedure
 from freehold.models.server import ServerFacts
 from freehold.models.work import Changed, PlanRef, ServerRef
-from freehold.planning.checklists import installation
+from freehold.planning.checklists import installation, places_of
 from freehold.planning.replan import replan, unusable
 from freehold.planning.snapshot import InventorySnapshot
 from freehold.planning.storeroom import still_to_do
@@ -66,7 +66,7 @@ class InstallationActivities:
 
     def _checklist(self, plan: Plan) -> Checklist:
         hall = self._inventory.hall()
-        places = {d.name: Place(rack=d.position.rack, unit=d.position.unit) for d in hall.devices if d.position}
+        places = places_of(hall.devices)
         return Checklist(
             instance=plan.instance,
             site=plan.request.site,
@@ -112,18 +112,10 @@ def _plan_anew(instance: Instance, plan: Plan, now: InventorySnapshot) -> Plan:
 
 def _record(before: Plan, after: Plan) -> Evidence:
     """That the plan was changed by rule, from which to which; only then the work in the hall goes on."""
-    info = activity.info()
-    return Evidence(
-        id=f"{info.workflow_run_id}/replan/{after.hash}",
-        instance=after.instance,
-        kind=EvidenceKind.PLAN,
-        claim=f"plan {before.hash} became {after.hash}, because something of it cannot be used",
-        holds=True,
-        observed={"before": before.model_dump(mode="json"), "after": after.model_dump(mode="json")},
-        workflow_id=info.workflow_id or "",
-        run_id=info.workflow_run_id or "",
-        at=now(),
-    )
+    name = f"replan/{after.hash}"
+    claim = f"plan {before.hash} became {after.hash}, because something of it cannot be used"
+    observed = {"before": before.model_dump(mode="json"), "after": after.model_dump(mode="json")}
+    return observation(name, after.instance, EvidenceKind.PLAN, claim, observed)
 
 
 def _compare(device: Device, facts: ServerFacts) -> ServerCheck:

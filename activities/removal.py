@@ -11,13 +11,14 @@ from freehold.devices.sights import look
 from freehold.errors import AuthenticationRefused, BadInput, DeviceUnreachable, HostKeyMismatch
 from freehold.inventory import Inventory
 from freehold.models.cabling import CablingReport
-from freehold.models.checklist import Checklist, ItemKind, Place
+from freehold.models.checklist import Checklist, ItemKind
 from freehold.models.hall import DeviceKind
 from freehold.models.installation import ServerCheck, WorkOrder
 from freehold.models.plan import HoldKind
 from freehold.models.policy import Procedure
 from freehold.models.removal import Leaving, PulledCables, Removed
 from freehold.models.work import Changed, ServerRef
+from freehold.planning.checklists import places_of
 from freehold.planning.removal import refuse_unerased, removal, still_plugged
 from freehold.policy import Policies
 
@@ -52,7 +53,7 @@ class RemovalActivities:
             )
         leaving = [d for d in hall.devices if d.name in given.servers]
         refuse_unerased(instance, leaving, self._inventory.evidence(given.instance))
-        places = {d.name: Place(rack=d.position.rack, unit=d.position.unit) for d in hall.devices if d.position}
+        places = places_of(hall.devices)
         plan = instance.plan
         return WorkOrder(
             plan=plan,

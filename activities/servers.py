@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from activities.clock import now
+from activities.evidence import observation
 from freehold.devices.base import Devices
 from freehold.errors import ProofFailed
 from freehold.inventory import Inventory
-from freehold.models.instance import Evidence, EvidenceKind
+from freehold.models.instance import EvidenceKind
 from freehold.models.plan import DeviceDiff, Plan
 from freehold.models.server import EraseRecord, ServerIntent, ServerResult, ServerSnapshot
 from freehold.models.work import Changed, DiskRef, ServerPreviewInput, ServerRef, StageInput
@@ -79,18 +79,10 @@ class ServerActivities:
     def _erase(self, given: DiskRef) -> EraseRecord:
         with self._devices.server(self._inventory.access(given.server)) as server:
             record = server.erase(given.disk)
+        name, claim = f"erase/{given.server}/{given.disk}", f"disk {given.disk} of {given.server} holds no data"
+        seen = record.model_dump(mode="json")
         self._inventory.keep_evidence(
-            Evidence(
-                id=f"{activity.info().workflow_run_id}/erase/{given.server}/{given.disk}",
-                instance=given.instance,
-                kind=EvidenceKind.ERASE,
-                claim=f"disk {given.disk} of {given.server} holds no data",
-                holds=record.clean,
-                observed=record.model_dump(mode="json"),
-                workflow_id=activity.info().workflow_id or "",
-                run_id=activity.info().workflow_run_id or "",
-                at=now(),
-            )
+            observation(name, given.instance, EvidenceKind.ERASE, claim, seen, holds=record.clean)
         )
         if not record.clean:
             raise ProofFailed(

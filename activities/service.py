@@ -6,7 +6,7 @@ from functools import partial
 
 from temporalio import activity
 
-from activities.clock import now
+from activities.evidence import observation
 from freehold.authority import hex_key, issue, password
 from freehold.devices.base import Devices, Secrets
 from freehold.errors import ProofFailed
@@ -101,15 +101,6 @@ class ServiceActivities:
         return [h for h in hosts if h.customer == request.customer], list(others.values())
 
     def _evidence(self, given: ProbeInput, probe: Probe, seen: dict[str, object]) -> Evidence:
-        run = activity.info().workflow_run_id
-        return Evidence(
-            id=f"{run}/{probe.name}/{probe.host}",
-            instance=given.instance,
-            kind=EvidenceKind.SERVICE if given.kind is ProbeKind.CUSTOMER else EvidenceKind.ISOLATION,
-            claim=probe.claim,
-            holds=seen.get("ok") is True,
-            observed=dict(seen),
-            workflow_id=activity.info().workflow_id or "",
-            run_id=run or "",
-            at=now(),
-        )
+        kind = EvidenceKind.SERVICE if given.kind is ProbeKind.CUSTOMER else EvidenceKind.ISOLATION
+        name, holds = f"{probe.name}/{probe.host}", seen.get("ok") is True
+        return observation(name, given.instance, kind, probe.claim, dict(seen), holds=holds)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from freehold.models.checklist import Item, ItemKind, Place
-from freehold.models.hall import Cable
+from freehold.models.hall import Cable, Device
 from freehold.models.plan import Plan, PlannedServer
 from freehold.planning.snapshot import natural
 
@@ -18,6 +18,11 @@ PREFIX = {kind: kind.value.replace(" ", "-") for kind in ItemKind}
 
 def item_id(kind: ItemKind, about: str) -> str:
     return f"{PREFIX[kind]}:{about}"
+
+
+def places_of(devices: Iterable[Device]) -> dict[str, Place]:
+    """Where mounted devices are, by name."""
+    return {d.name: Place(rack=d.position.rack, unit=d.position.unit) for d in devices if d.position}
 
 
 def installation(plan: Plan, places: Places) -> tuple[Item, ...]:

@@ -10,6 +10,7 @@ from freehold.models.cabling import Verdict
 from freehold.models.checklist import Checklist, Item, ItemKind, ItemState, Place
 from freehold.models.hall import Hall
 from freehold.models.network import PortRef
+from freehold.planning.checklists import places_of
 from freehold.planning.hands import INSTALLING
 from freehold.web import drawings, svg
 
@@ -150,7 +151,7 @@ def counts(checklist: Checklist) -> Counts:
 
 def cards(hall: Hall, checklist: Checklist) -> tuple[Card, ...]:
     """All items, numbered in walking order."""
-    places = {d.name: Place(rack=d.position.rack, unit=d.position.unit) for d in hall.devices if d.position}
+    places = places_of(hall.devices)
     places |= {item.device: item.place for item in checklist.items if item.place}
     return tuple(_card(item, number, places) for number, item in enumerate(checklist.items, start=1))
 
