@@ -28,13 +28,13 @@ class DecommissionInstance:
     def __init__(self, request: DecommissionRequest | None = None) -> None:
         self._request = request = needed(request)
         self.steps = Steps("DecommissionInstance", request.instance, "", "", request.requested_by)
-        self._work = InstanceWork(self.steps, request.instance, request.requested_by)
+        self._work = InstanceWork(self.steps, request)
 
     @workflow.run
     async def run(self, request: DecommissionRequest | None = None) -> Outcome:
         self.steps.expect("plan", APPROVAL, "stop scraping", "stop service", "close switch ports", ERASE)
         self.steps.expect(*([STOREROOM] if self._request.return_to_storeroom else []), "return to pool")
-        return await self.steps.through(self._decommission, self._outcome)
+        return await self.steps.through(self._decommission, self._work.outcome)
 
     async def _decommission(self) -> Outcome:
         if not self._request.dry_run:
@@ -43,9 +43,9 @@ class DecommissionInstance:
         plan = self.steps.plan = planned.plan
         self.steps.is_about(plan.request.customer, plan.request.site)
         if planned.exists:
-            return await self._end("gone", "it was decommissioned before")
+            return await self._work.end("gone", "it was decommissioned before")
         if self._request.dry_run:
-            return await self._end("planned")
+            return await self._work.end("planned")
         await self._work.approve(planned.approval)
         self.steps.no_way_back("the service is being destroyed, as approved")
         return await to_the_end(self._destroy())
@@ -59,7 +59,7 @@ class DecommissionInstance:
         if self._request.return_to_storeroom:
             await work.remove_hardware(work.plan.installs)
         await self.steps.do("return to pool", self._return)
-        return await self._end("gone", step="return to pool")
+        return await self._work.end("gone", step="return to pool")
 
     async def _plan(self) -> PlanResult:
         return await call(InventoryActivities.plan_end, self._request, **policies.QUICK)
@@ -75,18 +75,3 @@ class DecommissionInstance:
     async def _return(self) -> None:
         await call(ServiceActivities.withdraw_secrets, self._work.ref, **policies.QUICK)
         await call(InventoryActivities.retire, self._work.ref, **policies.QUICK)
-
-    async def _end(self, outcome: str, reason: str = "", step: str = "plan") -> Outcome:
-        await self.steps.do(step, self._work.drop_lease)
-        await self.steps.finish(outcome)
-        return self._outcome(outcome, reason)
-
-    def _outcome(self, outcome: str, reason: str = "") -> Outcome:
-        plan = self.steps.plan
-        return Outcome(
-            instance=self._request.instance,
-            outcome=outcome,
-            reason=reason,
-            plan_hash=plan.hash if plan else "",
-            plan=plan if self._request.dry_run else None,
-        )

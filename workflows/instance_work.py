@@ -21,7 +21,9 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.installation import InstallRequest
     from freehold.models.plan import DeviceDiff, Plan
     from freehold.models.policy import ApprovalPolicy
+    from freehold.models.procedure import Outcome
     from freehold.models.removal import RemoveRequest
+    from freehold.models.request import DecommissionRequest, InstanceRequest, ScaleRequest
     from freehold.models.work import (
         DiskRef,
         PlanRef,
@@ -54,10 +56,10 @@ ISOLATION = "prove isolation"
 class InstanceWork:
     """The hands of a procedure on one instance."""
 
-    def __init__(self, steps: Steps, instance: str, requested_by: str) -> None:
-        self.ref = PlanRef(instance=instance)
+    def __init__(self, steps: Steps, request: InstanceRequest | ScaleRequest | DecommissionRequest) -> None:
+        self.ref = PlanRef(instance=request.instance)
         self._steps = steps
-        self._requested_by = requested_by
+        self._request = request
         self._switches = SwitchChanges(steps.people)
         self._changed_in_hall = ""
 
@@ -72,6 +74,24 @@ class InstanceWork:
 
     async def drop_lease(self) -> None:
         await call(InventoryActivities.drop_lease, lease(self.ref.instance), **policies.QUICK)
+
+    async def end(self, outcome: str, reason: str = "", step: str = "plan") -> Outcome:
+        """Give the lease back as the last part of `step`, and show how it ended."""
+        await self._steps.do(step, self.drop_lease)
+        await self._steps.finish(outcome)
+        return self.outcome(outcome, reason)
+
+    def outcome(self, outcome: str, reason: str) -> Outcome:
+        plan = self._steps.plan
+        active = outcome == "active" and plan is not None
+        return Outcome(
+            instance=self.ref.instance,
+            outcome=outcome,
+            reason=reason,
+            endpoint=plan.endpoint.url if plan and active else "",
+            plan_hash=plan.hash if plan else "",
+            plan=plan if self._request.dry_run else None,
+        )
 
     async def approve(self, policy: ApprovalPolicy, step: str = APPROVAL) -> None:
         await self._steps.approve(step, self.plan, policy)
@@ -142,7 +162,7 @@ class InstanceWork:
         self._steps.note(INSTALL, f"technicians work from the checklist of run {run}")
         ended = await workflow.execute_child_workflow(
             InstallHardware.run,
-            InstallRequest(instance=instance, requested_by=self._requested_by),
+            InstallRequest(instance=instance, requested_by=self._request.requested_by),
             id=run,
             static_summary=f"install hardware for {instance}",
         )
@@ -170,7 +190,7 @@ class InstanceWork:
         self._steps.note(STOREROOM, f"technicians work from the checklist of run {run}")
         ended = await workflow.execute_child_workflow(
             RemoveHardware.run,
-            RemoveRequest(instance=instance, servers=servers, requested_by=self._requested_by),
+            RemoveRequest(instance=instance, servers=servers, requested_by=self._request.requested_by),
             id=run,
             static_summary=f"take out hardware of {instance}",
         )

@@ -32,20 +32,20 @@ class ProvisionInstance:
     def __init__(self, request: InstanceRequest | None = None) -> None:
         self._request = request = needed(request)
         self.steps = Steps("ProvisionInstance", request.instance, request.customer, request.site, request.requested_by)
-        self._work = InstanceWork(self.steps, request.instance, request.requested_by)
+        self._work = InstanceWork(self.steps, request)
 
     @workflow.run
     async def run(self, request: InstanceRequest | None = None) -> Outcome:
         self.steps.expect("plan", "approval", INSTALL, CABLES, PORTS)
-        return await self.steps.through(self._provision, self._outcome)
+        return await self.steps.through(self._provision, self._work.outcome)
 
     async def _provision(self) -> Outcome:
         planned = await self._plan()
         if planned.exists:
             self.steps.no_way_back("it was active before this run")
-            return await self._end("active", "this very request was fulfilled before")
+            return await self._work.end("active", "this very request was fulfilled before")
         if self._request.dry_run:
-            return await self._end("planned")
+            return await self._work.end("planned")
         work = self._work
         await work.approve(planned.approval)
         await work.install_hardware(planned.approval, lambda: self._look_at_devices(installed=True))
@@ -59,7 +59,7 @@ class ProvisionInstance:
         await self.steps.do(SERVICE, lambda: work.prove(ProbeKind.CUSTOMER))
         await self.steps.do(ISOLATION, lambda: work.prove(ProbeKind.STRANGER))
         await self.steps.do("activate", self._activate)
-        return await self._end("active", step="activate")
+        return await self._work.end("active", step="activate")
 
     # -- steps, in the order of the procedure ----------------------------------------------------------
 
@@ -114,12 +114,7 @@ class ProvisionInstance:
         active = StateInput(instance=self._request.instance, state=InstanceState.ACTIVE)
         await call(InventoryActivities.set_state, active, **policies.QUICK)
 
-    # -- the end, and the way back ---------------------------------------------------------------------
-
-    async def _end(self, outcome: str, reason: str = "", step: str = "plan") -> Outcome:
-        await self.steps.do(step, self._work.drop_lease)
-        await self.steps.finish(outcome)
-        return self._outcome(outcome, reason)
+    # -- the way back -----------------------------------------------------------------------------------
 
     async def _release(self) -> None:
         """Prove that every device is as it was read, then give the reservation back."""
@@ -133,15 +128,3 @@ class ProvisionInstance:
             await self._work.check_as_before(await call(InventoryActivities.undo_plan, ref, **policies.QUICK))
         await call(InventoryActivities.keep_evidence, undo_evidence(plan), **policies.QUICK)
         await call(InventoryActivities.release, ref, **policies.QUICK)
-
-    def _outcome(self, outcome: str, reason: str = "") -> Outcome:
-        plan = self.steps.plan
-        active = outcome == "active" and plan is not None
-        return Outcome(
-            instance=self._request.instance,
-            outcome=outcome,
-            reason=reason,
-            endpoint=plan.endpoint.url if plan and active else "",
-            plan_hash=plan.hash if plan else "",
-            plan=plan if self._request.dry_run else None,
-        )

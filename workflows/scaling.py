@@ -48,7 +48,7 @@ class Scaling:
         self._request = request
         self._wanted = ChangeInput(procedure=procedure, request=request)
         self.steps = Steps(procedure, request.instance, "", "", request.requested_by)
-        self._work = InstanceWork(self.steps, request.instance, request.requested_by)
+        self._work = InstanceWork(self.steps, request)
         self._moving = Moving(self.steps)
         self._before: Plan | None = None
         self._waypoints: tuple[WaypointView, ...] = ()
@@ -57,15 +57,16 @@ class Scaling:
 
     async def run(self) -> Outcome:
         self.steps.expect("plan", APPROVAL, INSTALL, CABLES, PORTS, SECRETS)
-        return await self.steps.through(self._scale, self._outcome)
+        ended = await self.steps.through(self._scale, self._work.outcome)
+        return ended.model_copy(update={"details": self._summary()})
 
     async def _scale(self) -> Outcome:
         planned = await self._plan()
         if planned.exists:
             self.steps.no_way_back("nothing is to be changed")
-            return await self._end("active", "it is already so")
+            return await self._work.end("active", "it is already so")
         if self._request.dry_run:
-            return await self._end("planned")
+            return await self._work.end("planned")
         approval = planned.approval.model_copy(update={"why": f"{planned.approval.why}; {self._consequences()}"})
         await self._work.approve(approval)
         await self._work.install_hardware(approval, self._look_again)
@@ -208,7 +209,7 @@ class Scaling:
             self._skip((RETIRE, CLOSE, ERASE), NOTHING_LEAVES)
         await self.steps.do(FREE, self._settle)
         await self.steps.do(METRICS, self._work.watch)
-        return await self._end("active", step=METRICS)
+        return await self._work.end("active", step=METRICS)
 
     async def _close_leaving(self) -> None:
         await self._work.close_ports(await call(InventoryActivities.leaving, self._work.ref, **policies.QUICK))
@@ -221,27 +222,9 @@ class Scaling:
         for step in steps:
             self.steps.skip(step, why)
 
-    # -- the end ---------------------------------------------------------------------------------------
-
-    async def _end(self, outcome: str, reason: str = "", step: str = "plan") -> Outcome:
-        await self.steps.do(step, self._work.drop_lease)
-        await self.steps.finish(outcome)
-        return self._outcome(outcome, reason)
-
-    def _outcome(self, outcome: str, reason: str = "") -> Outcome:
-        plan = self.steps.plan
-        active = outcome == "active" and plan is not None
-        return Outcome(
-            instance=self._request.instance,
-            outcome=outcome,
-            reason=reason,
-            endpoint=plan.endpoint.url if plan and active else "",
-            plan_hash=plan.hash if plan else "",
-            plan=plan if self._request.dry_run else None,
-            details=self._summary() if self._before and plan else {},
-        )
-
     def _summary(self) -> dict[str, object]:
+        if self._before is None:
+            return {}
         return {
             "joins": [s.server for s in self._change.joining.servers],
             "leaves": [s.server for s in self._change.leaving.servers],
