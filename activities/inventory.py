@@ -127,11 +127,8 @@ class InventoryActivities:
 
     def _before_files(self, given: PlanRef, part: Callable[[Change], Plan]) -> tuple[str, ...]:
         """Names of the files that tell what servers were like before they were the instance's."""
-        instance = self._inventory.instance(given.instance)
-        if instance.target is None:
-            return ()
-        change = Change(before=instance.plan, after=instance.target)
-        return tuple(before_file(server.server) for server in part(change).servers)
+        change = self._inventory.instance(given.instance).change
+        return tuple(before_file(server.server) for server in part(change).servers) if change else ()
 
     @activity.defn
     def plan_end(self, request: DecommissionRequest) -> PlanResult:

@@ -10,7 +10,6 @@ from freehold.devices.sights import Answer, look
 from freehold.errors import BadInput
 from freehold.inventory import Inventory
 from freehold.models.cabling import CableFinding, CablesInput, CablingReport, Verdict
-from freehold.models.change import Change
 from freehold.models.hall import Cable, Device, DeviceKind, Hall
 from freehold.models.instance import Instance, InstanceState
 from freehold.models.network import PortRef
@@ -159,10 +158,10 @@ def _can_be_read(device: Device) -> bool:
 
 def _whole(instance: Instance) -> Plan:
     """The instance's plan; while it changes, with what joins and what leaves."""
-    if instance.target is None:
+    if instance.change is None:
         return instance.plan
-    leaving = Change(before=instance.plan, after=instance.target).leaving
-    return instance.target.model_copy(update={"servers": (*instance.target.servers, *leaving.servers)})
+    after, leaving = instance.change.after, instance.change.leaving
+    return after.model_copy(update={"servers": (*after.servers, *leaving.servers)})
 
 
 def _lives(instance: Instance) -> bool:

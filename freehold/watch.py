@@ -36,11 +36,11 @@ def watch(inventory: Inventory, devices: Devices, opened: Collection[PortDeed] =
             words = strange_words(port, sights[port.port])
             differs.setdefault(port.instance, []).append(f"{words} and is closed.")
             if config != CLOSED:
-                closes.append(_deed(port, CLOSED, words))
+                closes.append(_deed(port.instance, port.port, CLOSED, words))
         elif seen is Plugged.NOTHING and port.serves:
             differs.setdefault(port.instance, [])
         elif seen is Plugged.RIGHT and port.serves and config == CLOSED:
-            opens.append(_deed(port, port.open, f"{port.port} sees {port.card} again"))
+            opens.append(_deed(port.instance, port.port, port.open, f"{port.port} sees {port.card} again"))
     return WatchReport(
         closes=tuple(closes),
         opens=tuple(opens),
@@ -51,22 +51,15 @@ def watch(inventory: Inventory, devices: Devices, opened: Collection[PortDeed] =
     )
 
 
-def _deed(port: Watched, config: PortConfig, words: str) -> PortDeed:
-    change = SwitchChange(switch=port.port.device, ports=(PortChange(port=port.port.port, config=config),))
-    return PortDeed(instance=port.instance, port=port.port, change=change, words=words)
+def _deed(instance: str, port: PortRef, config: PortConfig, words: str) -> PortDeed:
+    change = SwitchChange(switch=port.device, ports=(PortChange(port=port.port, config=config),))
+    return PortDeed(instance=instance, port=port, change=change, words=words)
 
 
 def _ended(opened: Iterable[PortDeed], ports: Iterable[Watched]) -> list[PortDeed]:
     serving = {(p.instance, p.port) for p in ports if p.serves}
     return [
-        deed.model_copy(
-            update={
-                "change": SwitchChange(
-                    switch=deed.port.device, ports=(PortChange(port=deed.port.port, config=CLOSED),)
-                ),
-                "words": f"{deed.instance} is being changed or ended",
-            }
-        )
+        _deed(deed.instance, deed.port, CLOSED, f"{deed.instance} is being changed or ended")
         for deed in opened
         if (deed.instance, deed.port) not in serving
     ]

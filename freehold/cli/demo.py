@@ -34,7 +34,7 @@ from freehold.models.hall import DeviceKind, Hall, load_hall
 from freehold.models.installation import Reissue
 from freehold.models.instance import EvidenceKind
 from freehold.models.procedure import ProcedureView
-from freehold.models.request import Approve, InstanceRequest
+from freehold.models.request import InstanceRequest
 from freehold.secrets import FileSecrets
 from freehold.settings import Settings, load_settings
 from freehold.stack import control
@@ -213,16 +213,13 @@ def _provision(settings: Settings, technician: Technician | None) -> ProcedureVi
     async def work() -> ProcedureView:
         handle = await procedures.start(await procedures.client(), request)
         waiting = await procedures.follow(handle, to_the_end=False, quiet=not console.err.is_terminal)
-        if waiting.waiting is None or waiting.waiting.kind != "approval":
-            raise ProcedureFailed(f"{handle.id} did not ask for an approval: {_why(waiting)}")
-        message = Approve(operator=APPROVER, plan_hash=waiting.plan_hash, comment="read the plan")
-        await procedures.answer(handle.id, message)
+        await procedures.approve_plan(handle.id, waiting, APPROVER, "read the plan")
         hands = None if technician is None else asyncio.create_task(_work(technician))
         ended = await procedures.follow(handle, to_the_end=False, quiet=not console.err.is_terminal)
         if hands is not None:
             hands.cancel() if ended.outcome != "active" else await hands
         if ended.outcome != "active":
-            raise ProcedureFailed(f"{handle.id} is not active: {_why(ended)}")
+            raise ProcedureFailed(f"{handle.id} is not active: {procedures.why(ended)}")
         return ended
 
     with _as(settings):
@@ -282,10 +279,6 @@ def _clean(settings: Settings) -> list[str]:
     left = fleet.take_down_named(LAB)
     rmtree(settings.home, ignore_errors=True)
     return left
-
-
-def _why(view: ProcedureView) -> str:
-    return view.waiting.reason if view.waiting else view.outcome or "it ended in silence"
 
 
 def _say_how_to_go_on(settings: Settings) -> None:

@@ -21,11 +21,11 @@ from freehold.errors import ProcedureFailed
 from freehold.inventory import Inventory
 from freehold.lab.client import QUIET, ClientResult, CountingClient
 from freehold.lab.technician import Technician
-from freehold.models.instance import EvidenceKind
-from freehold.models.plan import Plan
+from freehold.models.instance import EvidenceKind, Instance
+from freehold.models.plan import PlannedServer
 from freehold.models.policy import Procedure
 from freehold.models.procedure import ProcedureView, StepState
-from freehold.models.request import Approve, DecommissionRequest, ScaleRequest
+from freehold.models.request import DecommissionRequest, ScaleRequest
 
 QUIET_S = 30.0
 """With nothing going on, to compare with: on the tier where the life begins, and again where it ends."""
@@ -90,16 +90,14 @@ class Life:
     ) -> ProcedureView:
         handle = await procedures.start(await procedures.client(), request, procedure)
         waiting = await self._watch(handle, name, until_waiting=True)
-        if waiting.waiting is None or waiting.waiting.kind != "approval":
-            raise ProcedureFailed(f"{handle.id} did not ask for an approval: {_why(waiting)}")
-        await procedures.answer(handle.id, Approve(operator=self.approver, plan_hash=waiting.plan_hash))
+        await procedures.approve_plan(handle.id, waiting, self.approver)
         hands = asyncio.create_task(self._hands())
         try:
             ended = await self._watch(handle, name, until_waiting=False)
         finally:
             hands.cancel()
         if ended.outcome not in ("active", "gone"):
-            raise ProcedureFailed(f"{handle.id} did not come to its end: {_why(ended)}")
+            raise ProcedureFailed(f"{handle.id} did not come to its end: {procedures.why(ended)}")
         return ended
 
     async def _hands(self) -> None:
@@ -162,8 +160,8 @@ def where_data_is(inventory: Inventory, instance: str) -> Table:
     table = Table(box=None, padding=(0, 1))
     for column in ("server", "roles", "state", "holds", ""):
         table.add_column(column)
-    for plan, state in _plans(found.plan, found.target):
-        for server in plan.servers:
+    for state, servers in _parts(found):
+        for server in servers:
             held = holds.get(server.server, {"objects": 0, "bytes": 0})
             bar = "█" * round(_BAR * held["bytes"] / most)
             size = f"{held['objects']} objects, {held['bytes'] / 2**20:.0f} MiB" if server.server in holds else ""
@@ -171,16 +169,10 @@ def where_data_is(inventory: Inventory, instance: str) -> Table:
     return table
 
 
-def _plans(plan: Plan, target: Plan | None) -> list[tuple[Plan, str]]:
-    if target is None:
-        return [(plan, "serves")]
-    new, old = {s.server for s in target.servers}, {s.server for s in plan.servers}
-
-    def part(whole: Plan, names: set[str]) -> Plan:
-        return whole.model_copy(update={"servers": tuple(s for s in whole.servers if s.server in names)})
-
-    return [(part(plan, old & new), "stays"), (part(plan, old - new), "leaves"), (part(target, new - old), "joins")]
-
-
-def _why(view: ProcedureView) -> str:
-    return view.waiting.reason if view.waiting else view.outcome or "it ended in silence"
+def _parts(found: Instance) -> list[tuple[str, tuple[PlannedServer, ...]]]:
+    """What becomes of servers, and which."""
+    if found.change is None:
+        return [("serves", found.plan.servers)]
+    leaving = found.change.leaving.servers
+    stays = tuple(server for server in found.plan.servers if server not in leaving)
+    return [("stays", stays), ("leaves", leaving), ("joins", found.change.joining.servers)]

@@ -26,7 +26,7 @@ from freehold.models.base import Message
 from freehold.models.checklist import ConfirmItems
 from freehold.models.policy import Procedure
 from freehold.models.procedure import Outcome, ProcedureView, StepState
-from freehold.models.request import ConsolidateRequest, DecommissionRequest, InstanceRequest, ScaleRequest
+from freehold.models.request import Approve, ConsolidateRequest, DecommissionRequest, InstanceRequest, ScaleRequest
 from freehold.stack.client import connect, workflow_url
 
 Request = InstanceRequest | ScaleRequest | ConsolidateRequest | DecommissionRequest
@@ -160,6 +160,18 @@ async def answer(workflow_id: str, message: Message) -> str:
         raise BadInput(f"{workflow_id}: {reason}") from error
     except RPCError as error:
         raise NotFound(f"{workflow_id}: no such procedure runs ({error.message}); see `freehold inbox`.") from error
+
+
+async def approve_plan(workflow_id: str, asked: ProcedureView, operator: str, comment: str = "") -> None:
+    """Say yes to the plan that a procedure shows. Raises ProcedureFailed when it does not ask for that."""
+    if asked.waiting is None or asked.waiting.kind != "approval":
+        raise ProcedureFailed(f"{workflow_id} did not ask for an approval: {why(asked)}")
+    await answer(workflow_id, Approve(operator=operator, plan_hash=asked.plan_hash, comment=comment))
+
+
+def why(view: ProcedureView) -> str:
+    """Why it stands or ended where it did."""
+    return view.waiting.reason if view.waiting else view.outcome or "it ended in silence"
 
 
 def steps_table(view: ProcedureView) -> Table:

@@ -37,6 +37,11 @@ class Instance(Model):
     active_at: datetime | None = None
 
     @property
+    def change(self) -> Change | None:
+        """From the plan it has to the one it is being brought to."""
+        return Change(before=self.plan, after=self.target) if self.target else None
+
+    @property
     def newest(self) -> Plan:
         """The plan that it is being brought to, or has."""
         return self.target or self.plan
@@ -44,7 +49,7 @@ class Instance(Model):
     @property
     def to_come(self) -> Plan:
         """What of its newest plan is not there yet: all of it, or the part that a change adds."""
-        return Change(before=self.plan, after=self.target).joining if self.target else self.plan
+        return self.change.joining if self.change else self.plan
 
     def plan_of(self, server: str) -> Plan:
         """The newest plan that has this server."""
