@@ -80,51 +80,38 @@ class DecommissionRequest(Model):
     dry_run: bool = False
 
 
-class Approve(Message):
+class Word(Message):
+    """What people say to a procedure: in whose name, and why."""
+
+    operator: Person
+    comment: str = Field(default="", max_length=2000)
+
+
+class Approve(Word):
     """Yes to the plan with this hash. An empty hash means: the plan as it stands now."""
 
-    operator: Person
     plan_hash: str = ""
-    comment: str = Field(default="", max_length=2000)
 
 
-class Reject(Message):
+class Reject(Word):
     """No to the plan; everything reserved is given back."""
 
-    operator: Person
-    comment: str = Field(default="", max_length=2000)
 
-
-class Withdraw(Message):
+class Withdraw(Word):
     """A changed mind: an earlier yes of the same person, before the decision, does not count any more."""
 
-    operator: Person
-    comment: str = Field(default="", max_length=2000)
 
-
-class Retry(Message):
+class Retry(Word):
     """Try the parked step again."""
 
-    operator: Person
-    comment: str = Field(default="", max_length=2000)
 
-
-class Pause(Message):
+class Pause(Word):
     """Let data rest where it is after the round that is under way; it is served all the time."""
 
-    operator: Person
-    comment: str = Field(default="", max_length=2000)
 
-
-class Resume(Message):
+class Resume(Word):
     """Go on moving data."""
 
-    operator: Person
-    comment: str = Field(default="", max_length=2000)
 
-
-class Abort(Message):
+class Abort(Word):
     """Stop, and undo what was done, in reverse order."""
-
-    operator: Person
-    comment: str = Field(default="", max_length=2000)
