@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -163,6 +165,34 @@ async def running_rig(
     finally:
         await end_all(client, parts.settings.task_queue)
         parts.inventory.close()
+
+
+@asynccontextmanager
+async def killed_rig(client: Client, home: Path, temporal_port: int) -> AsyncIterator[Rig]:
+    """A rig whose worker, in a process of its own, dies by SIGKILL once in every activity; `killed` tells in which."""
+    settings = load_settings(home=home, task_queue=f"rig-{home.parent.name}", temporal_port=temporal_port)
+    hall = make_hall()
+    parts = make_parts(home, hall, settings)
+    parts.inventory.import_hall(hall, {d.name: "ssh-ed25519 AAAA" for d in hall.devices})
+    assert isinstance(parts.devices, SimulatedDevices)
+    rig = Rig(client, parts, parts.devices, hall)
+    worker = await asyncio.create_subprocess_exec(
+        *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.workflows.killed_worker", str(home)),
+        cwd=ROOT,
+        env={**os.environ, **settings.environment()},
+    )
+    try:
+        yield rig
+    finally:
+        assert worker.returncode is None, "a worker ended otherwise than by its own kill"
+        worker.kill()
+        await worker.wait()
+        await end_all(client, settings.task_queue)
+
+
+def killed(home: Path) -> set[str]:
+    """The activities in which the worker of a killed rig has died."""
+    return {path.name for path in (home / "killed").iterdir()}
 
 
 async def end_all(client: Client, task_queue: str) -> None:

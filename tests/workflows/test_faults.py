@@ -6,8 +6,6 @@ The end is always one of two: as if nothing had happened to it, or as before it 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 import time
 from datetime import timedelta
@@ -25,9 +23,8 @@ from temporalio.worker import (
 )
 
 from freehold.devices.simulated import SimulatedServer
-from freehold.settings import load_settings
 from tests.conftest import TemporalServer
-from tests.workflows.rig import ROOT, Rig, end_all, make_hall, make_parts, running_rig, until_waiting, view
+from tests.workflows.rig import Rig, killed, killed_rig, running_rig, until_waiting, view
 from workers.interceptor import Around
 from workflows import policies
 
@@ -142,32 +139,14 @@ async def test_the_worker_killed_in_every_activity(temporal: TemporalServer, cli
     """SIGKILL once between the effect and the answer of every activity of both procedures."""
     undisturbed = await _uninterrupted(client, tmp_path / "undisturbed")
     home = tmp_path / "killed"
-    settings = load_settings(
-        home=home, task_queue=f"rig-{tmp_path.name}", temporal_port=temporal.settings.temporal_port
-    )
-    hall = make_hall()
-    parts = make_parts(home, hall, settings)
-    parts.inventory.import_hall(hall, {d.name: "ssh-ed25519 AAAA" for d in hall.devices})
-    rig = Rig(client, parts, parts.devices, hall)  # type: ignore[arg-type]
-    before = rig.everything()
-    worker = await asyncio.create_subprocess_exec(
-        *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.workflows.killed_worker", str(home)),
-        cwd=ROOT,
-        env={**os.environ, **settings.environment()},
-    )
-    try:
+    async with killed_rig(client, home, temporal.settings.temporal_port) as rig:
+        before = rig.everything()
         handle = await rig.provision()
         assert (await rig.approved(handle, within_s=120)).outcome == "active"
         assert _ends(rig) == undisturbed
         assert (await rig.approved(await rig.decommission(), within_s=60)).outcome == "gone"
         assert rig.everything() == before
-    finally:
-        assert worker.returncode is None, "a worker ended otherwise than by its own kill"
-        worker.kill()
-        await worker.wait()
-        await end_all(client, settings.task_queue)
-    killed = {path.name for path in (home / "killed").iterdir()}
-    assert {*PARKING, "take_lease", "place", "keep_plan", "keep_evidence", "erase", "retire"} <= killed
+    assert {*PARKING, "take_lease", "place", "keep_plan", "keep_evidence", "erase", "retire"} <= killed(home)
 
 
 async def _approve_and_wait_for_park(handle: Any) -> Any:

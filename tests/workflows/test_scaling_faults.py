@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,8 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from freehold.models.change import WaypointRef
 from freehold.models.instance import InstanceState
-from freehold.settings import load_settings
 from tests.conftest import TemporalServer
-from tests.workflows.rig import ROOT, Rig, end_all, make_hall, make_parts, running_rig, until_waiting, view
+from tests.workflows.rig import Rig, killed, killed_rig, running_rig, until_waiting, view
 from tests.workflows.test_faults import Fails
 from workers.interceptor import Around
 
@@ -117,32 +114,14 @@ async def test_behind_the_point_of_no_return_only_forward(client: Client, tmp_pa
 async def test_the_worker_killed_in_every_activity(temporal: TemporalServer, client: Client, tmp_path: Path) -> None:
     """SIGKILL once between the effect and the answer of every activity on the way up and down."""
     home = tmp_path / "killed"
-    settings = load_settings(
-        home=home, task_queue=f"rig-{tmp_path.name}", temporal_port=temporal.settings.temporal_port
-    )
-    hall = make_hall()
-    parts = make_parts(home, hall, settings)
-    parts.inventory.import_hall(hall, {d.name: "ssh-ed25519 AAAA" for d in hall.devices})
-    rig = Rig(client, parts, parts.devices, hall)  # type: ignore[arg-type]
-    pristine = rig.everything()
-    worker = await asyncio.create_subprocess_exec(
-        *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.workflows.killed_worker", str(home)),
-        cwd=ROOT,
-        env={**os.environ, **settings.environment()},
-    )
-    try:
+    async with killed_rig(client, home, temporal.settings.temporal_port) as rig:
+        pristine = rig.everything()
         assert (await rig.approved(await rig.provision(), within_s=120)).outcome == "active"
         assert (await rig.approved(await rig.scale_up(tier="distributed"), within_s=120)).outcome == "active"
         assert (await rig.approved(await rig.scale_down(tier="compact"), within_s=120)).outcome == "active"
         assert (await rig.approved(await rig.decommission(), within_s=60)).outcome == "gone"
         assert rig.everything() == pristine
-    finally:
-        assert worker.returncode is None, "a worker ended otherwise than by its own kill"
-        worker.kill()
-        await worker.wait()
-        await end_all(client, settings.task_queue)
-    killed = {path.name for path in (home / "killed").iterdir()}
-    assert {"place_change", "waypoints", *PARKING, *FORWARD_ONLY} <= killed
+    assert {"place_change", "waypoints", *PARKING, *FORWARD_ONLY} <= killed(home)
 
 
 async def _compact(rig: Rig) -> tuple[Any, ...]:
