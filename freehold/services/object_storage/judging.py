@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -28,10 +28,10 @@ FILL_MOST = 0.9
 Answers = Mapping[str, Mapping[str, Any]]
 
 
-class Version(Model):
+class Version(NamedTuple):
     """An object as a device has it: time of its data (or of its deletion), time of its metadata, bytes."""
 
-    data: str
+    data: str = ""
     meta: str = ""
     size: int = 0
 
@@ -39,7 +39,7 @@ class Version(Model):
 class Holdings(Model):
     """What one device holds."""
 
-    objects: dict[str, tuple[str, str, int]] = Field(default_factory=dict)
+    objects: dict[str, Version] = Field(default_factory=dict)
     databases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     pending: int = 0
     free: int = 0
@@ -50,7 +50,7 @@ class Holdings(Model):
 
     @property
     def size(self) -> int:
-        return sum(size for _, _, size in self.objects.values())
+        return sum(version.size for version in self.objects.values())
 
 
 class Seen(Model):
@@ -89,8 +89,8 @@ def _room(stop: Stop, seen: Mapping[str, Seen]) -> Round:
     """What there is. Raises ProofFailed when it does not fit on the servers that the way ends on."""
     sizes: dict[str, int] = {}
     for holdings in (h for server in seen.values() for h in server.devices.values()):
-        for hash_, (_, _, size) in holdings.objects.items():
-            sizes[hash_] = max(size, sizes.get(hash_, 0))
+        for hash_, version in holdings.objects.items():
+            sizes[hash_] = max(version.size, sizes.get(hash_, 0))
     total, replicas = sum(sizes.values()), stop.replicas
     there = FILL_MOST * sum(h.free + h.size for s in stop.ends_on for h in seen[s].devices.values())
     if total * replicas > there:
@@ -167,17 +167,16 @@ def _all_well(stop: Stop, count: _Count) -> str:
 def _by_device(layout: Layout, seen: Mapping[str, Seen]) -> Iterator[tuple[Key, Holdings]]:
     for server in layout.with_role(Role.STORAGE):
         if server.server in seen:
-            address, port = layout.back_address(server), layout.object_port(server)
             for name, holdings in seen[server.server].devices.items():
-                yield (address, port, name), holdings
+                yield layout.key(server, name), holdings
 
 
 def _misplaced_objects(ring: Ring, held: Mapping[Key, Holdings], began: float) -> _Count:
     newest: dict[str, Version] = {}
     for holdings in held.values():
-        for hash_, (data, meta, size) in holdings.objects.items():
-            if float(data or meta) < began:
-                newest[hash_] = _newer(newest.get(hash_), Version(data=data, meta=meta, size=size))
+        for hash_, version in holdings.objects.items():
+            if float(version.data or version.meta) < began:
+                newest[hash_] = _newer(newest.get(hash_, version), version)
     count = _Count(objects=len(newest), bytes=sum(v.size for v in newest.values()))
     for hash_, version in newest.items():
         if not all(_has(held.get(key), hash_, version) for key in ring.devices_of(hash_)):
@@ -186,16 +185,13 @@ def _misplaced_objects(ring: Ring, held: Mapping[Key, Holdings], began: float) -
     return count
 
 
-def _newer(one: Version | None, other: Version) -> Version:
-    if one is None:
-        return other
-    data = max(one, other, key=lambda v: v.data)
-    return Version(data=data.data, meta=max(one.meta, other.meta), size=data.size)
+def _newer(one: Version, other: Version) -> Version:
+    return max(one, other, key=lambda v: v.data)._replace(meta=max(one.meta, other.meta))
 
 
 def _has(holdings: Holdings | None, hash_: str, wanted: Version) -> bool:
-    data, meta, _ = holdings.objects.get(hash_, ("", "", 0)) if holdings else ("", "", 0)
-    return data >= wanted.data and (meta >= wanted.meta or data > wanted.meta)
+    there = holdings.objects.get(hash_, Version()) if holdings else Version()
+    return there.data >= wanted.data and (there.meta >= wanted.meta or there.data > wanted.meta)
 
 
 def _misplaced_databases(layout: Layout, held: Mapping[Key, Holdings]) -> list[str]:

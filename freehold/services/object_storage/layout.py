@@ -69,7 +69,7 @@ class Layout:
         empty = cls(plan, blueprint, members, (), "")
         remembered = plan.remembered.get("rings")
         generations = (
-            _GENERATIONS.validate_python(remembered) if remembered else (empty.generation(members, tier.replicas),)
+            _GENERATIONS.validate_python(remembered) if remembered else (empty.generation(plan.servers, tier.replicas),)
         )
         holder = plan.remembered.get("holder") or empty.with_role(Role.ENDPOINT)[0].server
         return replace(empty, generations=generations, holder=str(holder))
@@ -98,11 +98,8 @@ class Layout:
         return self.tier(server).objects
 
     def object_port(self, server: PlannedServer) -> int:
-        return self._object_port(self.objects(server))
-
-    def _object_port(self, objects: Objects) -> int:
         ports = self.blueprint.ports
-        return ports.object_mariadb if objects is Objects.MARIADB else ports.object_disk
+        return ports.object_mariadb if self.objects(server) is Objects.MARIADB else ports.object_disk
 
     @property
     def back_prefix(self) -> str:
@@ -172,24 +169,23 @@ class Layout:
             )
         return ring_of(f"{self.plan.instance}/{name}", generations, self.blueprint.part_power)
 
-    def generation(self, members: Sequence[Member], replicas: int) -> Generation:
-        """A ring's state in which these servers share everything."""
-        return Generation(replicas, tuple(device for member in members for device in self._ring_devices(member)))
+    def generation(self, servers: Sequence[PlannedServer], replicas: int) -> Generation:
+        """A ring's state in which the storage servers among these share everything."""
+        return Generation(replicas, tuple(device for server in servers for device in self._ring_devices(server)))
 
-    def _ring_devices(self, member: Member) -> list[RingDevice]:
-        server, objects = member.server, member.tier.objects
+    def _ring_devices(self, server: PlannedServer) -> list[RingDevice]:
         if Role.STORAGE not in server.roles:
             return []
         # A rack's number must be the same in every plan, whatever other racks there are.
         zone = zlib.crc32(server.rack.encode())
-        return [
-            RingDevice(self.back_address(server), self._object_port(objects), name, zone, _REGIONS[objects])
-            for name in devices(server)
-        ]
+        return [RingDevice(*self.key(server, d), zone, _REGIONS[self.objects(server)]) for d in devices(server)]
 
     def keys(self, server: PlannedServer) -> set[Key]:
         """A server's devices as the object ring has them."""
-        return {(self.back_address(server), self.object_port(server), name) for name in devices(server)}
+        return {self.key(server, name) for name in devices(server)}
+
+    def key(self, server: PlannedServer, device: str) -> Key:
+        return self.back_address(server), self.object_port(server), device
 
 
 def _address(server: PlannedServer, purpose: NetworkPurpose) -> str:

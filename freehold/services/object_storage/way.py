@@ -87,7 +87,7 @@ class _Way:
         plan = to.model_copy(update={"management": tuple(sorted(management.items()))})
         self._start = now
         self._layout = replace(now, plan=plan, members=(*self._leavers, *self._target), partner="", resigned=())
-        self._final = self._layout.generation(self._target, tier.replicas)
+        self._final = self._layout.generation(to.servers, tier.replicas)
         self._replicas = {m.tier.objects: m.tier.replicas for m in self._layout.members}
         self._stops: list[Stop] = []
 
