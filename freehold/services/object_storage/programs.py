@@ -29,16 +29,15 @@ def _swift_conf(layout: Layout) -> File:
     )  # fmt: skip
 
 
-def _rings(layout: Layout) -> tuple[File, ...]:
-    return tuple(
-        File(path=f"/etc/swift/{name}.ring.gz", content=_encoded(ring.ring), base64=True)
-        for name, ring in layout.rings.items()
-    )
+def _ring_path(name: str) -> str:
+    return f"/etc/swift/{name}.ring.gz"
 
 
 def rings(layout: Layout) -> Part:
     """Storage servers read rings again by themselves, and only to pass on what is not theirs."""
-    rings = _rings(layout)
+    rings = tuple(
+        File(path=_ring_path(name), content=_encoded(ring.ring), base64=True) for name, ring in layout.rings.items()
+    )
     return Part(directories=(Directory(path=_CONF),), files=(_swift_conf(layout), *rings), purge=("/var/cache/swift",))
 
 
@@ -139,9 +138,7 @@ def memcached(layout: Layout, server: PlannedServer) -> Part:
         address=layout.proxy_address(server), ports=layout.blueprint.ports,
     )  # fmt: skip
     waits = drop_in("memcached.service", after=_back_network(server))
-    return Part(
-        packages=("memcached",), files=(config, waits), units=(served("memcached.service", config, waits),)
-    )  # fmt: skip
+    return Part(packages=("memcached",), files=(config, waits), units=(served("memcached.service", config, waits),))
 
 
 def proxy(layout: Layout, server: PlannedServer) -> Part:
@@ -160,7 +157,7 @@ def proxy(layout: Layout, server: PlannedServer) -> Part:
         command=f"/usr/bin/swift-proxy-server {config.path}", reload="/usr/bin/swift-reload $MAINPID",
     )  # fmt: skip
     ready = answers(f"http://{layout.proxy_address(server)}:{layout.blueprint.ports.proxy}/info")
-    read = tuple(file.path for file in (config, *_rings(layout)))
+    read = (config.path, *map(_ring_path, layout.rings))
     return Part(
         packages=("swift-proxy", "curl"),
         files=(config, waits),
