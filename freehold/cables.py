@@ -14,7 +14,7 @@ from freehold.models.hall import Cable, Device, DeviceKind, Hall
 from freehold.models.instance import Instance, InstanceState
 from freehold.models.network import PortRef
 from freehold.models.plan import Plan
-from freehold.planning.cabling import concerning, judge
+from freehold.planning.cabling import concerning, judge, near
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def answer(question: Question, inventory: Inventory, devices: Devices) -> Cablin
 def _judged(question: Question, answers: Sequence[Answer]) -> tuple[CableFinding, ...]:
     macs = {n.mac: PortRef(device=d.name, port=n.name) for d in question.hall.devices for n in d.nics}
     sights = [sight for a in answers for sight in a.sights]
-    return concerning(judge(question.cables, sights, macs), question.labels | question.beside, question.devices)
+    labels = question.labels | question.beside
+    return concerning(judge(near(question.cables, labels, sights, macs), sights, macs), labels, question.devices)
 
 
 def _unasked(question: Question, findings: Sequence[CableFinding]) -> tuple[Device, ...]:

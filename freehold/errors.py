@@ -96,5 +96,11 @@ class StackError(FreeholdError):
     retryable = True
 
 
+class MetricsUnavailable(FreeholdError):
+    """What is measured cannot be read, or cannot be trusted as a whole; nothing is decided on it."""
+
+    retryable = True
+
+
 class ProcedureFailed(FreeholdError):
     """A procedure ended without reaching its goal; the message is its reason."""

@@ -60,15 +60,20 @@ class FileSecrets:
             self._write(self._read() | {name: self._encrypt(name, value)})
 
     def ensure(self, name: str, make: Callable[[], str]) -> bool:
-        if name in self._read():
-            return False
-        value = make()  # outside the lock: it may use this store, and a value made in vain is just dropped
+        return bool(self.ensure_all({name: make}))
+
+    def ensure_all(self, makers: Mapping[str, Callable[[], str]]) -> tuple[str, ...]:
+        known = self._read()
+        # Outside the lock: a maker may use this store, and a value made in vain is just dropped.
+        values = {name: make() for name, make in makers.items() if name not in known}
+        if not values:
+            return ()
         with self._locked():
             kept = self._read()
-            if name in kept:
-                return False
-            self._write(kept | {name: self._encrypt(name, value)})
-            return True
+            new = {name: self._encrypt(name, value) for name, value in values.items() if name not in kept}
+            if new:
+                self._write(kept | new)
+            return tuple(new)
 
     def delete(self, name: str) -> bool:
         with self._locked():

@@ -97,7 +97,12 @@ class Settings(BaseSettings):
 
     worker_metrics_port: Port = Field(default=9466, description="the workers' metrics")
     prometheus_port: Port = Field(default=9090, description="our own Prometheus")
-    prometheus_retention_days: int = Field(default=15, ge=1, description="days that metrics are kept")
+    prometheus_server: str | None = Field(
+        default=None, description="another Prometheus that scaling is decided from; else our own"
+    )
+    prometheus_retention_days: int = Field(
+        default=90, ge=1, description="days that metrics are kept; forecasts look back 56"
+    )
     scrape_interval_s: int = Field(default=15, ge=1, description="seconds between looks at Temporal and the workers")
     instance_scrape_interval_s: int = Field(
         default=15, ge=1, description="seconds between looks at an instance; 5 in the demo"
@@ -138,6 +143,13 @@ class Settings(BaseSettings):
         default="mail/password", description="secret that holds its password: `freehold secret put mail/password`"
     )
     mail_from: str = Field(default="freehold@localhost", description="sender of our mail")
+
+    scaling_rules: FilePath | None = Field(
+        default=None, description="rules of scaling; else scaling.yaml in the home, else those that come with it"
+    )
+    scaling_every_s: int = Field(
+        default=300, ge=0, description="seconds between looks at what instances need; 0: nobody looks"
+    )
 
     cable_watch_s: int = Field(
         default=60, ge=0, description="seconds between looks at the cables of all instances; 0: nobody looks"
@@ -218,8 +230,19 @@ class Settings(BaseSettings):
         return self.policies or self.home / "policies.yaml"
 
     @property
+    def scaling_file(self) -> Path:
+        """When to scale; where there is none, the rules that come with Freehold hold."""
+        return self.scaling_rules or self.home / "scaling.yaml"
+
+    @property
     def prometheus_url(self) -> str:
+        """Our own Prometheus."""
         return f"http://{LOOPBACK}:{self.prometheus_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """The Prometheus that knows the instances."""
+        return (self.prometheus_server or self.prometheus_url).rstrip("/")
 
     @classmethod
     def settings_customise_sources(

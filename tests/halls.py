@@ -188,7 +188,7 @@ def request(instance: str = "acme-1", customer: str = "acme", site: str = "north
 
 def big_hall(racks: int = 400, servers: int = 25) -> Hall:
     """A leaf and `servers` servers a rack; each of the first leaves joins twenty others."""
-    hall = HallBuilder(vlans=(100, 4000), back_prefixes="10.64.0.0/10")
+    hall = HallBuilder(vlans=(100, 4000), back_prefixes="10.64.0.0/10", endpoints=200)
     for rack in range(1, racks + 1):
         name = f"r{rack}"
         feeds = (f"feed-{rack % 4}-a", f"feed-{rack % 4}-b")

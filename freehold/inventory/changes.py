@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from freehold.errors import Conflict, NotFound
 from freehold.inventory.documents import parsed
 from freehold.inventory.halls import read_snapshot
-from freehold.inventory.reservations import find, hold, without_needed
+from freehold.inventory.reservations import find, hold, now, without_needed
 from freehold.inventory.schema import FileRow, InstanceRow
+from freehold.inventory.unerased import give_up
 from freehold.models.change import Change
 from freehold.models.instance import InstanceState
 from freehold.models.plan import Plan
@@ -71,7 +72,9 @@ def settle(session: Session, name: str, forget: Collection[str]) -> bool:
     row = find(session, name)
     if row.target is None:
         return False
+    give_up(session, row.name, parsed(Plan, row.target).dead)
     row.plan = row.target
+    row.changed_at = now().isoformat()
     _end(session, row, forget)
     return True
 

@@ -31,6 +31,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
+        options: dict[str, Any] = {_READING: True}
+        if self._engine.dialect.name == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"
+        self._reading = self._engine.execution_options(**options)
         try:
             self._migrate()
         except OperationalError as error:
@@ -40,10 +44,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Everything read in it is of one moment."""
-        options: dict[str, Any] = {_READING: True}
-        if self._engine.dialect.name == "postgresql":
-            options["isolation_level"] = "REPEATABLE READ"
-        with Session(self._engine.execution_options(**options)) as session:
+        with Session(self._reading) as session:
             yield session
 
     @contextmanager
@@ -56,7 +57,7 @@ class Database:
         self._engine.dispose()
 
     def _migrate(self) -> None:
-        with self._engine.execution_options(**{_READING: True}).connect() as connection:
+        with self._reading.connect() as connection:
             if _revision(connection) == REVISION:
                 return
         with self._engine.begin() as connection:

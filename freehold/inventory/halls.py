@@ -60,13 +60,16 @@ def import_hall(session: Session, hall: Hall, host_keys: Mapping[str, str], cred
 
 
 def _with_marks(devices: Iterable[Device], known: Iterable[Device]) -> Iterable[Device]:
-    """What was found out of use stays so, until somebody says that it can be used again."""
+    """What was found out of use, or holds somebody's data, stays so until somebody says otherwise."""
+    known = tuple(known)
+    data = {d.name: d.unerased for d in known}
     marks = {d.name: d.out_of_use for d in known} | {(d.name, p.name): p.out_of_use for d in known for p in d.ports}
     for d in devices:
         ports = tuple(
             p.model_copy(update={"out_of_use": p.out_of_use or marks.get((d.name, p.name), "")}) for p in d.ports
         )
-        yield d.model_copy(update={"out_of_use": d.out_of_use or marks.get(d.name, ""), "ports": ports})
+        kept = {"out_of_use": d.out_of_use or marks.get(d.name, ""), "unerased": d.unerased or data.get(d.name, "")}
+        yield d.model_copy(update={**kept, "ports": ports})
 
 
 def _sync(session: Session, table: Table, wanted: Mapping[str, M], more: Callable[[M], dict[str, str]]) -> ImportCounts:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy.orm import Session
 
 from freehold.errors import Conflict, NotFound
-from freehold.inventory import records, reservations
+from freehold.inventory import records, reservations, unerased
 from freehold.inventory.documents import parsed
 from freehold.inventory.halls import read_snapshot
 from freehold.inventory.reservations import instance
@@ -55,6 +55,8 @@ def set_out_of_use(session: Session, marks: Mapping[str, str]) -> bool:
         ):
             raise NotFound(f"{thing!r} is no server and no switch port of the inventory; write srv-10 or leaf1/swp7.")
         assert row is not None
+        if not slash and not why:
+            unerased.refuse(before)
         ports = tuple(p.model_copy(update={"out_of_use": why}) if p.name == port else p for p in before.ports)
         after = before.model_copy(update={"ports": ports} if slash else {"out_of_use": why})
         if after != before:
@@ -76,5 +78,5 @@ def replan(
     after = make(before, read_snapshot(session, None))
     if after.hash != before.hash:
         reservations.exchange(session, after)
-        records.keep_evidence(session, record(before, after))
+        records.keep_evidence(session, [record(before, after)])
     return after

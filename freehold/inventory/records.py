@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, delete, insert, select
 from sqlalchemy.orm import Session
 
 from freehold.inventory.schema import (
@@ -25,18 +25,23 @@ from freehold.inventory.schema import (
 from freehold.models.instance import Evidence, EvidenceKind, InstanceState
 
 
-def keep_evidence(session: Session, evidence: Evidence) -> None:
+def keep_evidence(session: Session, evidence: Sequence[Evidence]) -> None:
     """Evidence is never overwritten: what was observed first under an id stands."""
-    if session.get(EvidenceRow, evidence.id) is None:
-        session.add(
-            EvidenceRow(
-                id=evidence.id,
-                instance=evidence.instance,
-                kind=evidence.kind,
-                at=evidence.at.isoformat(),
-                document=evidence.model_dump_json(),
-            )
-        )
+    first = {e.id: e for e in reversed(evidence)}
+    known = set(session.scalars(select(EvidenceRow.id).where(EvidenceRow.id.in_(list(first)))))
+    rows = [
+        {
+            "id": e.id,
+            "instance": e.instance,
+            "kind": e.kind,
+            "at": e.at.isoformat(),
+            "document": e.model_dump_json(),
+        }
+        for e in first.values()
+        if e.id not in known
+    ]
+    if rows:
+        session.execute(insert(EvidenceRow), rows)
 
 
 def evidence(session: Session, instance: str, kind: EvidenceKind | None) -> tuple[Evidence, ...]:
@@ -48,8 +53,11 @@ def evidence(session: Session, instance: str, kind: EvidenceKind | None) -> tupl
     return tuple(sorted(found, key=lambda e: (e.at, e.id)))
 
 
-def keep_file(session: Session, instance: str, name: str, content: bytes) -> None:
-    session.merge(FileRow(instance=instance, name=name, content=content))
+def keep_files(session: Session, instance: str, files: Mapping[str, bytes]) -> None:
+    session.execute(delete(FileRow).where(FileRow.instance == instance, FileRow.name.in_(list(files))))
+    rows = [{"instance": instance, "name": name, "content": content} for name, content in files.items()]
+    if rows:
+        session.execute(insert(FileRow), rows)
 
 
 def file(session: Session, instance: str, name: str) -> bytes | None:

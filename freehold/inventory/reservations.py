@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from freehold.errors import Conflict, LeaseHeld, NotFound
 from freehold.inventory.documents import parsed
-from freehold.inventory.schema import DeviceRow, FileRow, HoldRow, InstanceRow, LeaseRow
+from freehold.inventory.schema import DeviceRow, FileRow, HoldRow, InstanceRow, LeaseRow, ScalingRow
 from freehold.models.hall import Device
 from freehold.models.instance import Instance, InstanceState, Lease
 from freehold.models.plan import Hold, HoldKind, Plan
@@ -114,6 +114,7 @@ def release(session: Session, name: str, forget: bool) -> bool:
     held = session.scalars(select(HoldRow.key).where(HoldRow.instance == name)).first()
     session.execute(delete(HoldRow).where(HoldRow.instance == name))
     session.execute(delete(FileRow).where(FileRow.instance == name))
+    session.execute(delete(ScalingRow).where(ScalingRow.instance == name))
     row = session.get(InstanceRow, name)
     if row is None:
         return held is not None

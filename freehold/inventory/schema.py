@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Index, LargeBinary, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that this code is written for."""
 
 
@@ -81,6 +81,18 @@ class InstanceRow(Base):
     target: Mapped[str | None] = mapped_column(Text, default=None)
     given_up: Mapped[str | None] = mapped_column(default=None)
     """Which of its two plans an instance lets go of at the end of a change, once that is certain: plan or target."""
+    changed_at: Mapped[str | None] = mapped_column(default=None)
+    """When it last became what its plan says by a change."""
+
+
+class ScalingRow(Base):
+    """What the customer allows the schedule to do with an instance; without a row nothing is decided about it."""
+
+    __tablename__ = "scaling"
+    instance: Mapped[str] = mapped_column(primary_key=True)
+    contract: Mapped[str] = mapped_column(Text)
+    asked_at: Mapped[str | None] = mapped_column(default=None)
+    """When the schedule last started something, or people said no to it."""
 
 
 class LeaseRow(Base):

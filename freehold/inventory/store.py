@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from freehold.devices.base import Secrets
 from freehold.errors import BadInput
-from freehold.inventory import changes, halls, installation, records, removal, reservations
+from freehold.inventory import changes, halls, installation, records, removal, reservations, scaling, unerased
 from freehold.inventory.engine import Database
 from freehold.inventory.halls import ImportCounts
 from freehold.inventory.handover import load_host_keys
@@ -19,6 +20,7 @@ from freehold.models.instance import Evidence, EvidenceKind, Instance, InstanceS
 from freehold.models.plan import Hold, Plan
 from freehold.models.removal import Removed
 from freehold.models.request import InstanceRequest, ScaleRequest
+from freehold.models.scaling import Contract, Standing
 from freehold.planning.snapshot import InventorySnapshot
 
 DEVICE_KEY = "devices/ssh-key"
@@ -210,6 +212,14 @@ class Inventory:
         with self._database.write() as session:
             return installation.set_out_of_use(session, marks)
 
+    def set_erased(self, server: str, method: str, operator: str) -> Evidence:
+        """Keep a person's word on how the disks of a server were erased that an instance had given up.
+
+        Raises NotFound when there is nothing to erase.
+        """
+        with self._database.write() as session:
+            return unerased.set_erased(session, server, method, operator)
+
     def replan(
         self,
         standing: Installed,
@@ -224,7 +234,7 @@ class Inventory:
         with self._database.write() as session:
             return installation.replan(session, standing, make, record)
 
-    def keep_evidence(self, evidence: Evidence) -> None:
+    def keep_evidence(self, *evidence: Evidence) -> None:
         """Keep what was observed. The first under an id stands, so repeating is harmless."""
         with self._database.write() as session:
             records.keep_evidence(session, evidence)
@@ -233,14 +243,43 @@ class Inventory:
         with self._database.read() as session:
             return records.evidence(session, instance, kind)
 
-    def keep_file(self, instance: str, name: str, content: bytes) -> None:
-        """Keep or replace a file of an instance, until the instance is released."""
+    def keep_files(self, instance: str, files: Mapping[str, bytes]) -> None:
+        """Keep or replace files of an instance, until the instance is released."""
         with self._database.write() as session:
-            records.keep_file(session, instance, name, content)
+            records.keep_files(session, instance, files)
 
     def file(self, instance: str, name: str) -> bytes | None:
         with self._database.read() as session:
             return records.file(session, instance, name)
+
+    def set_contract(self, instance: str, contract: Contract) -> bool:
+        """Keep what the customer allows the schedule to do; False when that is known already."""
+        with self._database.write() as session:
+            return scaling.set_contract(session, instance, contract)
+
+    def contract(self, instance: str) -> Contract:
+        """What the schedule may do with an instance; nothing when nobody has said anything."""
+        with self._database.read() as session:
+            return scaling.contract(session, instance)
+
+    def note_asked(self, instance: str, at: datetime) -> None:
+        """The schedule has asked for a change of this instance; it rests for a while."""
+        with self._database.write() as session:
+            scaling.note_asked(session, instance, at)
+
+    def standings(self) -> list[tuple[Standing, Contract]]:
+        """All instances about which the schedule decides, with what is allowed; one query."""
+        with self._database.read() as session:
+            return scaling.standings(session)
+
+    def newest_evidence(self, kind: EvidenceKind, most: int) -> tuple[Evidence, ...]:
+        """The last observations of a kind, of all instances, the newest first."""
+        with self._database.read() as session:
+            return scaling.newest(session, kind, most)
+
+    def piece_of_evidence(self, evidence: str) -> Evidence | None:
+        with self._database.read() as session:
+            return scaling.piece(session, evidence)
 
     def fingerprint(self) -> str:
         """Hash of everything but evidence, instances that are gone, and times."""

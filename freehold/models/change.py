@@ -30,18 +30,33 @@ class Change(Model):
         """The part of the old plan that the new one lacks."""
         return _part(self.before, self.after)
 
+    @property
+    def emptied(self) -> Plan:
+        """The part that leaves and still answers: it is emptied, cleared and erased."""
+        return _of_servers(self.leaving, {s.server for s in self.leaving.servers} - {*self.after.dead})
+
+    @property
+    def given_up(self) -> Plan:
+        """The part that leaves and does not answer any more: its ports are closed, nothing else can be done to it."""
+        return _of_servers(self.leaving, {*self.after.dead})
+
 
 def _part(plan: Plan, without: Plan) -> Plan:
     there = {s.server for s in without.servers}
-    servers = tuple(s for s in plan.servers if s.server not in there)
+    kept = {(t.switch, t.change.port, t.change.vlan) for t in without.trunks}
+    trunks = tuple(t for t in plan.trunks if (t.switch, t.change.port, t.change.vlan) not in kept)
+    return _of_servers(plan, {s.server for s in plan.servers} - there).model_copy(update={"trunks": trunks})
+
+
+def _of_servers(plan: Plan, names: set[str]) -> Plan:
+    """The part of a plan that is about these servers alone: no trunk, which servers share."""
+    servers = tuple(s for s in plan.servers if s.server in names)
     ends = {(nic.switch, nic.switch_port) for s in servers for nic in s.nics}
-    trunks = {(t.switch, t.change.port, t.change.vlan) for t in without.trunks}
-    names = {s.server for s in servers}
     return plan.model_copy(
         update={
             "servers": servers,
             "ports": tuple(p for p in plan.ports if (p.switch, p.change.port) in ends),
-            "trunks": tuple(t for t in plan.trunks if (t.switch, t.change.port, t.change.vlan) not in trunks),
+            "trunks": (),
             "diffs": tuple(d for d in plan.diffs if d.device in names),
             "installs": tuple(s for s in plan.installs if s in names),
             "power_on": tuple(s for s in plan.power_on if s in names),

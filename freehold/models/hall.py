@@ -95,6 +95,9 @@ class Device(Model):
     out_of_use: Why = Field(
         default="", description="servers: why no plan may take it, e.g. dead; empty: it can be used"
     )
+    unerased: Why = Field(
+        default="", description="servers: whose data is on its disks although nobody uses them; empty: nobody's"
+    )
     management: Management
     dialect: Name | None = Field(default=None, description="switches only: ovs, arista-eos, ...")
     ports: tuple[SwitchPort, ...] = Field(default=(), description="switches only")

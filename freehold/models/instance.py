@@ -80,6 +80,8 @@ class EvidenceKind(Choice):
     UNDO = "undo"
     NETWORK = "network"
     SERVER = "server"
+    SCALING = "scaling"  # what was decided about its size, from which figures
+    TIMING = "timing"  # how long a procedure's steps took
     DATA = "data"  # every object is where it belongs, or nothing is left where it leaves
 
 

@@ -9,9 +9,11 @@ from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints
 
 _NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 _PERSON = r"^[A-Za-z0-9][A-Za-z0-9 ._@+-]*$"
+_FOLDER = r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
 PATTERNS = {
     _NAME: "lower-case letters, digits and single dashes, beginning with a letter, at most 32",
     _PERSON: "a name of letters, digits, space and . _ @ + -, at most 64",
+    _FOLDER: "an absolute path of letters, digits and . _ -, at most 200, in which no name begins with a dot",
 }
 """What a pattern that people meet allows, in words."""
 
@@ -37,6 +39,12 @@ Person = Annotated[
     str,
     StringConstraints(pattern=_PERSON, max_length=64, strip_whitespace=True),
     Field(description=f"who is speaking: {PATTERNS[_PERSON]}"),
+]
+
+Folder = Annotated[
+    str,
+    StringConstraints(pattern=_FOLDER, max_length=200),
+    Field(description=PATTERNS[_FOLDER]),
 ]
 
 

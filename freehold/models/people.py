@@ -43,6 +43,8 @@ MESSAGES: Mapping[str, Act] = {
     "approve": Act.DECIDE,
     "reject": Act.DECIDE,
     "withdraw": Act.DECIDE,
+    "accept": Act.START,
+    "dismiss": Act.START,
     "confirm_items": Act.CONFIRM,
     "retry": Act.STEER,
     "pause": Act.STEER,

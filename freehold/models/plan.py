@@ -132,6 +132,9 @@ class Plan(Model):
         default=(),
         description="servers of the plan that still lie in the storeroom; their rack, unit and cables are planned",
     )
+    installed_before: tuple[Name, ...] = Field(
+        default=(), description="servers that came from the storeroom for the instance in an earlier plan of it"
+    )
     power_on: tuple[Name, ...] = Field(default=(), description="mounted servers that are switched off")
     cables: tuple[Cable, ...] = Field(
         default=(),
@@ -139,6 +142,12 @@ class Plan(Model):
     )
     leaves: tuple[Name, ...] = Field(
         default=(), description="servers of the plan before this one that leave: emptied, erased, given back"
+    )
+    dead: tuple[Name, ...] = Field(
+        default=(), description="those of `leaves` that do not answer any more: nothing is asked of them, nor erased"
+    )
+    disabled: tuple[PlannedServer, ...] = Field(
+        default=(), description="servers that left and are kept for the instance: erased, cabled, behind closed ports"
     )
     remembered: dict[str, Any] = Field(
         default_factory=dict, description="what the service must know of its past, e.g. how its rings came to be"
@@ -157,6 +166,12 @@ class Plan(Model):
     @property
     def instance(self) -> str:
         return self.request.instance
+
+    @property
+    def from_storeroom(self) -> tuple[str, ...]:
+        """Servers that were brought out of the storeroom for this instance, also those that it keeps disabled."""
+        came = {*self.installs, *self.installed_before}
+        return tuple(s.server for s in (*self.servers, *self.disabled) if s.server in came)
 
     def network(self, purpose: NetworkPurpose) -> PlannedNetwork | None:
         return next((n for n in self.networks if n.purpose is purpose), None)

@@ -26,9 +26,11 @@ class Procedure(Choice):
     INSTALL = "InstallHardware"
     REMOVE = "RemoveHardware"
     WATCH = "WatchCables"
+    EVALUATE = "EvaluateScaling"
+    RECOMMEND = "RecommendScaling"
 
 
-ASK_NOBODY = frozenset({Procedure.INSTALL, Procedure.REMOVE, Procedure.WATCH})
+ASK_NOBODY = frozenset({Procedure.INSTALL, Procedure.REMOVE, Procedure.WATCH, Procedure.EVALUATE, Procedure.RECOMMEND})
 """Have no approval. What a rule says of them is whose word counts."""
 NEVER_WAIVED = frozenset({Procedure.DECOMMISSION})
 """Destroys data: somebody must agree, whatever the rules say."""
@@ -81,6 +83,9 @@ class ApprovalPolicy(Model):
     within_s: int = Field(default=72 * HOUR_S, ge=1, description="seconds until the request lapses")
     on_lapse: OnLapse = OnLapse.UNDO
     waive_installed: bool = Field(default=False, description="not required where all hardware is installed and on")
+    waive_scheduled: bool = Field(
+        default=False, description="not required where the schedule decided within the customer's contract"
+    )
     identity: ApprovalIdentity = ApprovalIdentity.CLAIM
     unknown_names: UnknownNames = UnknownNames.ACCEPT
     tell: tuple[Name, ...] = Field(default=(), description="receivers that are told of the request and of its lapse")
@@ -145,6 +150,7 @@ class Rule(Model):
     within_hours: float | None = Field(default=None, gt=0)
     on_lapse: OnLapse | None = None
     waive_installed: bool | None = None
+    waive_scheduled: bool | None = None
     identity: ApprovalIdentity | None = None
     unknown_names: UnknownNames | None = None
     tell: tuple[Name, ...] | None = None
@@ -154,7 +160,7 @@ class Rule(Model):
     def _makes_sense(self) -> Self:
         if self.tier is not None and self.service is None:
             raise ValueError(f"tier {self.tier!r} is of no service; name the service, too")
-        if self.procedure in NEVER_WAIVED and (self.required is False or self.waive_installed):
+        if self.procedure in NEVER_WAIVED and (self.required is False or self.waive_installed or self.waive_scheduled):
             raise ValueError(f"{self.procedure} destroys data and always needs an approval; leave the waiver out")
         for remind in self.remind or ():
             if self.within_hours is not None and remind.hours_before >= self.within_hours:
@@ -204,7 +210,7 @@ class PolicyBook(Model):
         in_time = sorted((r for r in made.reminders if r.before_s < made.within_s), key=lambda r: -r.before_s)
         update: dict[str, object] = {"reminders": tuple(in_time)}
         if procedure in NEVER_WAIVED:
-            update |= {"required": True, "waive_installed": False}
+            update |= {"required": True, "waive_installed": False, "waive_scheduled": False}
         return made.model_copy(update=update)
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from freehold.models.base import Choice, Model
 from freehold.models.checklist import Checklist
 from freehold.models.plan import Plan
+from freehold.models.request import Because
 
 
 class StepState(Choice):
@@ -73,6 +74,7 @@ class ProcedureView(Model):
     plan_hash: str = ""
     checklist: Checklist | None = Field(default=None, description="the work that waits for hands")
     messages: tuple[MessageRecord, ...] = ()
+    because: Because | None = Field(default=None, description="why the schedule asked for it")
     outcome: str = Field(default="", description="empty while it runs; active, planned, undone, rejected, ...")
 
 

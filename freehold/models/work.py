@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from freehold.models.base import Choice, Model
 from freehold.models.change import Change
+from freehold.models.contents import ExportTarget
 from freehold.models.instance import InstanceState
 from freehold.models.plan import Plan
 from freehold.models.policy import ApprovalPolicy, Procedure
@@ -26,11 +29,19 @@ class DiskRef(ServerRef):
     disk: str
 
 
+class StepTime(Model):
+    """How long a step took, with all that it waited for."""
+
+    step: str
+    seconds: float
+
+
 class LeaseInput(Model):
     instance: str
     procedure: str
     workflow_id: str
     run_id: str
+    took: tuple[StepTime, ...] = Field(default=(), description="at the end of a procedure that reached its goal")
 
 
 class PlanResult(Model):
@@ -58,6 +69,10 @@ class ChangeResult(Model):
     change: Change
     approval: ApprovalPolicy = ApprovalPolicy()
     exists: bool = False
+
+
+class ExportInput(PlanRef):
+    target: ExportTarget
 
 
 class StateInput(PlanRef):

@@ -58,6 +58,17 @@ def judge(
     return tuple(sorted(findings, key=lambda f: natural(f.cable.label)))
 
 
+def near(
+    cables: Sequence[Cable], labels: Collection[str], sights: Sequence[Sight], macs: Mapping[str, PortRef]
+) -> tuple[Cable, ...]:
+    """These cables and those at ports of which devices told something: no other can be entangled with them, and to
+    judge all of a big hall for one server's takes long."""
+    told = {s.port for s in sights}
+    told.update(other for s in sights for other in s.neighbours)
+    told.update(macs[mac] for s in sights for mac in s.macs if mac in macs)
+    return tuple(c for c in cables if c.label in labels or c.a in told or c.b in told)
+
+
 def concerning(
     findings: Sequence[CableFinding], labels: Collection[str], devices: Collection[str]
 ) -> tuple[CableFinding, ...]:
@@ -67,7 +78,7 @@ def concerning(
         for f in findings
         if f.cable.label in labels
         or any(label in labels for label in f.entangled)
-        or (f.verdict is Verdict.UNEXPECTED and {f.cable.a.device, f.cable.b.device} & set(devices))
+        or (f.verdict is Verdict.UNEXPECTED and (f.cable.a.device in devices or f.cable.b.device in devices))
     )
 
 

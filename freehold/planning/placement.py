@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from freehold.models.hall import Device, DeviceKind
@@ -19,7 +19,7 @@ NIC_OF = {NetworkPurpose.FRONT: 0, NetworkPurpose.BACK: 1}
 Kind = tuple[bool, ...]
 """For each need, whether a server fits it."""
 
-Cell = tuple[str, tuple[str, ...], Kind]
+Cell = tuple[str, tuple[str, ...], Kind, int]
 
 FITS = ""
 HELD = "held by other instances"
@@ -65,6 +65,8 @@ class Field:
     needs: tuple[ServerNeed, ...]
     verdicts: dict[str, tuple[str, ...]]
     servers: dict[str, Device]
+    disabled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Servers that the instance keeps for itself, and their roles: for those they come before all others."""
 
     @classmethod
     def of(
@@ -74,6 +76,7 @@ class Field:
         site: str,
         instance: str,
         own: Collection[str] = (),
+        disabled: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Field:
         """`own` servers work for the instance already: they are not there to be chosen."""
         servers = {d.name: d for d in snapshot.devices if d.site == site and d.kind is DeviceKind.SERVER}
@@ -81,7 +84,7 @@ class Field:
             name: tuple(OWN if name in own else verdict(need, server, snapshot, instance) for need in needs)
             for name, server in servers.items()
         }
-        return cls(needs, verdicts, servers)
+        return cls(needs, verdicts, servers, disabled or {})
 
     def reachable(self, snapshot: InventorySnapshot, fabrics: dict[NetworkPurpose, set[str]]) -> Field:
         """The same field, where a NIC must also lead to a switch of its network's fabric."""
@@ -99,7 +102,7 @@ class Field:
             name: tuple(reach(self.servers[name], need, v) for need, v in zip(self.needs, row, strict=True))
             for name, row in self.verdicts.items()
         }
-        return Field(self.needs, verdicts, self.servers)
+        return Field(self.needs, verdicts, self.servers, self.disabled)
 
     def shortage(self) -> tuple[int, ...]:
         """Needs (their indices) that cannot all be met together, or () when every need can be met."""
@@ -155,12 +158,19 @@ class Field:
         return spread.servers[-1]
 
     def _cells(self, index: int, taken: set[str]) -> dict[Cell, list[Device]]:
-        """The servers that fit a need, by rack, power feeds and kind; in each cell the smallest is last."""
+        """The servers that fit a need, by rack, power feeds, kind and whose; in each cell the smallest is last."""
         cells: dict[Cell, list[Device]] = {}
         fitting = (self.servers[name] for name, row in self.verdicts.items() if row[index] == FITS)
         for server in sorted((s for s in fitting if s.name not in taken), key=_fit, reverse=True):
-            cells.setdefault((_rack(server), server.feeds, self._kind(server.name)), []).append(server)
+            cell = _rack(server), server.feeds, self._kind(server.name), self._turn(index, server.name)
+            cells.setdefault(cell, []).append(server)
         return cells
+
+    def _turn(self, index: int, name: str) -> int:
+        """Whose turn comes first: disabled servers that did this before, others, disabled ones that did not."""
+        if name not in self.disabled:
+            return 1
+        return 0 if self.disabled[name] == self.needs[index].roles else 2
 
     def _kind(self, name: str) -> Kind:
         return tuple(v == FITS for v in self.verdicts[name])
@@ -180,7 +190,7 @@ class _Spread:
 
     def take_best(self, cells: dict[Cell, list[Device]]) -> None:
         """Move the server that shares least out of its cell. In a cell all share the same: the last stands for it."""
-        best = min(cells, key=lambda cell: (*self._shared(cell), _fit(cells[cell][-1])))
+        best = min(cells, key=lambda cell: (cell[3], *self._shared(cell), _fit(cells[cell][-1])))
         server = cells[best].pop()
         self.servers.append(server)
         self.share_with(server)
@@ -192,7 +202,7 @@ class _Spread:
         self._feeds.update(server.feeds)
 
     def _shared(self, cell: Cell) -> tuple[int, int, int]:
-        rack, feeds, _ = cell
+        rack, feeds, *_ = cell
         return self._racks[rack], max((self._feeds[f] for f in feeds), default=0), self._racks_of_all[rack]
 
 

@@ -110,6 +110,7 @@ class Planner:
             self.request.site,
             self.request.instance,
             {s.server for s in self._servers_before},
+            {s.server: s.roles for s in self.before.disabled} if self.before else None,
         )
         kept = [[self.snapshot.device[s.server] for s in servers] for servers in self.staying]
         fields = self._reachable(field)

@@ -101,7 +101,7 @@ def refuse_unerased(instance: Instance, servers: Iterable[Device], kept: Iterabl
         for e in kept
         if e.kind is EvidenceKind.ERASE and e.holds and e.at >= instance.created_at
     }
-    planned = {s.server: s.disks for s in instance.plan.servers}
+    planned = {s.server: s.disks for s in (*instance.plan.servers, *instance.plan.disabled)}
     for server in servers:
         for disk in planned.get(server.name, tuple(d.name for d in server.disks)):
             if (server.name, disk) not in erased:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from freehold.errors import CannotPlace
 from freehold.models.hall import Cable, Device, Position
 from freehold.models.plan import NetworkPurpose, Plan, PlannedServer
+from freehold.planning.change import with_disabled
 from freehold.planning.paths import islands
 from freehold.planning.placement import Field
 from freehold.planning.planner import Planner
@@ -70,8 +71,9 @@ class _Replanner:
             for s in self._before.servers
         )
         made = planner.assemble(servers, self._before.networks, self._before.endpoint)
-        stays = {"procedure": self._before.procedure, "remembered": self._before.remembered}
-        return made.model_copy(update=stays)
+        kept = ("procedure", "remembered", "dead", "installed_before")
+        stays = {name: getattr(self._before, name) for name in kept}
+        return with_disabled(made.model_copy(update=stays), self._before.disabled)
 
     def _as_planned(self, names: set[str]) -> InventorySnapshot:
         where = {s.server: s for s in self._kept}

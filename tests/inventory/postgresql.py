@@ -16,11 +16,14 @@ import pytest
 
 # Ends the server and removes its folder when pytest ends (a closed pipe is noticed also after SIGKILL).
 _KEEPER = """
-"$1" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c max_connections=40 >"$2/log" 2>&1 </dev/null &
+folder=$1
+shift
+"$@" -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off -c max_connections=40 \
+    >"$folder/log" 2>&1 </dev/null &
 cat >/dev/null
 kill -QUIT $!
 wait $!
-rm -rf "$2"
+rm -rf "$folder"
 """
 
 
@@ -38,7 +41,7 @@ def postgresql() -> Iterator[str]:
     """URL of the server's database `postgres`."""
     programs = _programs()
     folder = Path(tempfile.mkdtemp(prefix="freehold-postgresql-"))
-    # PostgreSQL refuses to run as root.
+    # PostgreSQL refuses to run as root, and only root may remove a folder from anywhere but /tmp.
     ordinary: list[str] = []
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody", "nogroup")
@@ -66,7 +69,7 @@ def postgresql() -> Iterator[str]:
         shutil.rmtree(folder)
         raise RuntimeError(f"initdb: {made.stderr}")
     keeper = subprocess.Popen(
-        [*ordinary, "sh", "-c", _KEEPER, "sh", programs / "postgres", folder],
+        ["sh", "-c", _KEEPER, "sh", folder, *ordinary, programs / "postgres"],
         cwd="/",
         stdin=subprocess.PIPE,
         start_new_session=True,

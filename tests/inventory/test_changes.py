@@ -98,7 +98,7 @@ def test_what_cannot_be_placed_takes_nothing(inventory: Inventory) -> None:
 def test_a_settled_change_frees_exactly_what_left(inventory: Inventory) -> None:
     change = changing(inventory)
     for server in ("r1-s1", "r2-s1"):
-        inventory.keep_file("acme-1", f"before-{server}", b"as it was")
+        inventory.keep_files("acme-1", {f"before-{server}": b"as it was"})
     assert inventory.settle_change("acme-1", ["before-r1-s1"])
     settled = inventory.fingerprint()
     assert not inventory.settle_change("acme-1", ["before-r1-s1"])
@@ -118,7 +118,7 @@ def test_a_dropped_change_leaves_all_as_it_was(inventory: Inventory) -> None:
     before = inventory.fingerprint()
     change = inventory.place_change(UPWARDS, planner())
     inventory.joining("acme-1")
-    inventory.keep_file("acme-1", "before-r2-s1", b"as it was")
+    inventory.keep_files("acme-1", {"before-r2-s1": b"as it was"})
     assert inventory.drop_change("acme-1", ["before-r2-s1"])
     assert not inventory.drop_change("acme-1", ["before-r2-s1"])
     assert inventory.fingerprint() == before

@@ -46,6 +46,8 @@ def test_an_older_database_is_brought_up_to_date(inventory: Inventory, hall: Hal
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE instances DROP COLUMN target"))
         connection.execute(text("ALTER TABLE instances DROP COLUMN given_up"))
+        connection.execute(text("ALTER TABLE instances DROP COLUMN changed_at"))
+        connection.execute(text("DROP TABLE scaling"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     engine.dispose()
     again = Inventory(url)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from activities.installation import _compare
-from freehold.errors import NotFound
+from freehold.errors import Conflict, NotFound
 from freehold.inventory import Inventory
 from freehold.models.checklist import ItemKind
 from freehold.models.hall import Hall
+from freehold.models.instance import EvidenceKind
 from freehold.models.removal import Removed
 from freehold.models.server import ServerFacts
 from tests.halls import small_hall
@@ -22,6 +23,26 @@ def test_a_mark_outlives_another_import_of_the_hall(inventory: Inventory, hall: 
     assert (found.device("r1-s1").out_of_use, found.device("leaf1").why_unused("swp5")) == ("dead", "bent pins")
     assert inventory.set_out_of_use({"r1-s1": "", "leaf1/swp5": ""})
     assert not any(d.out_of_use or any(p.out_of_use for p in d.ports) for d in inventory.hall().devices)
+
+
+def test_what_died_with_data_is_not_used_before_somebody_says_how_it_was_erased(
+    inventory: Inventory, hall: Hall
+) -> None:
+    marks = {"out_of_use": "it died", "unerased": "acme-1"}
+    died = tuple(d.model_copy(update=marks) if d.name == "r1-s1" else d for d in hall.devices)
+    inventory.import_hall(hall.model_copy(update={"devices": died}), {})
+    inventory.import_hall(hall, {})
+    with pytest.raises(
+        Conflict, match=r"r1-s1 still has data of acme-1 .*`freehold inventory erased r1-s1 --how TEXT`"
+    ):
+        inventory.set_out_of_use({"r1-s1": ""})
+    record = inventory.set_erased("r1-s1", "disks shredded", "olga")
+    assert inventory.evidence("acme-1", EvidenceKind.ERASE) == (record,)
+    assert record.observed == {"server": "r1-s1", "disks": ["vdb"], "method": "disks shredded", "operator": "olga"}
+    assert inventory.hall().device("r1-s1").out_of_use, "whether it works is another question"
+    assert inventory.set_out_of_use({"r1-s1": ""})
+    with pytest.raises(NotFound, match="no instance has given up 'r1-s1'"):
+        inventory.set_erased("r1-s1", "again", "olga")
 
 
 @pytest.mark.parametrize("thing", ["nobody", "leaf1", "leaf1/swp999", "r1-s1/eth1", "acme-host"])

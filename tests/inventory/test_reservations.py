@@ -27,7 +27,7 @@ def test_reserve_and_release_leave_the_inventory_as_it_was(inventory: Inventory)
     assert [hold for hold, _ in inventory.holds("acme-1")] == list(plan.holds)
     assert inventory.instance("acme-1").plan == plan
     assert inventory.fingerprint() != before
-    inventory.keep_file("acme-1", "object.builder", b"rings")
+    inventory.keep_files("acme-1", {"object.builder": b"rings"})
     assert inventory.release("acme-1", forget=True)
     assert not inventory.release("acme-1", forget=True)
     assert inventory.drop_lease("acme-1", "provision-acme-1", "run-1")
@@ -137,11 +137,11 @@ def test_evidence_is_kept_once_and_never_overwritten(inventory: Inventory) -> No
         at=datetime(2026, 1, 2, tzinfo=UTC),
     )
     inventory.keep_evidence(seen)
-    inventory.keep_evidence(seen.model_copy(update={"holds": False}))
+    later = seen.model_copy(update={"holds": False})
     earlier = seen.model_copy(
         update={"id": "run-1/plan", "kind": EvidenceKind.PLAN, "at": datetime(2026, 1, 1, tzinfo=UTC)}
     )
-    inventory.keep_evidence(earlier)
+    inventory.keep_evidence(later, earlier, earlier.model_copy(update={"holds": False}))
     assert inventory.evidence("acme-1") == (earlier, seen)
     assert inventory.evidence("acme-1", EvidenceKind.SERVICE) == (seen,)
     assert inventory.evidence("acme-2") == ()
@@ -150,8 +150,8 @@ def test_evidence_is_kept_once_and_never_overwritten(inventory: Inventory) -> No
 
 def test_files_are_kept_until_the_instance_is_released(inventory: Inventory) -> None:
     inventory.reserve(planned(inventory))
-    inventory.keep_file("acme-1", "object.builder", b"\x00old")
-    inventory.keep_file("acme-1", "object.builder", b"\x00new")
+    inventory.keep_files("acme-1", {"object.builder": b"\x00old"})
+    inventory.keep_files("acme-1", {"object.builder": b"\x00new"})
     assert inventory.file("acme-1", "object.builder") == b"\x00new"
     assert inventory.file("acme-1", "other") is None
     inventory.release("acme-1")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from freehold.models.cabling import CableFinding, Sight, Verdict
 from freehold.models.hall import Cable
 from freehold.models.network import PortRef
-from freehold.planning.cabling import concerning, judge
+from freehold.planning.cabling import concerning, judge, near
 
 Link = frozenset[PortRef]
 LEAVES, PORTS, SERVERS, NICS = 3, 8, 6, 2
@@ -231,6 +231,21 @@ def test_one_end_that_cannot_be_asked_changes_no_verdict(
         if expected is Verdict.MISSING and silent in (finding.cable.a.device, finding.cable.b.device):
             expected = Verdict.UNKNOWN
         assert finding.verdict is expected
+
+
+@given(plans, st.lists(st.sampled_from(FAULTS), max_size=4), st.sets(st.sampled_from(ALL_PORTS + ALL_NICS)), st.data())
+@settings(max_examples=200, deadline=None)
+def test_cables_that_nobody_told_of_change_no_verdict(
+    cables: tuple[Cable, ...], faults: list[str], asked: set[PortRef], data: st.DataObject
+) -> None:
+    technician = Technician(cables, data)
+    for fault in faults:
+        technician.make(fault)
+    devices = {port.device for port in asked}
+    sights = [s for s in look(technician.plugged) if s.port.device in devices]
+    labels = data.draw(st.sets(st.sampled_from([c.label for c in cables])))
+    some = near(cables, labels, sights, {})
+    assert concerning(judge(some, sights), labels, devices) == concerning(judge(cables, sights), labels, devices)
 
 
 def test_lldp_off_at_one_end_is_made_up_for_by_the_mac_table() -> None:

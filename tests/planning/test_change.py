@@ -127,6 +127,17 @@ def test_hardware_from_the_storeroom_joins_like_any_other() -> None:
     assert (HoldKind.UNIT, "north/r2/1") in {(h.kind, h.key) for h in change.after.holds}, "where nothing stands yet"
 
 
+def test_it_is_remembered_who_came_from_the_storeroom() -> None:
+    """Whoever ends the instance has them carried back, however often it was changed in between."""
+    now, before = active(small_hall(servers=4), DISTRIBUTED)
+    stored = before.model_copy(update={"installs": (before.servers[0].server, before.servers[-1].server)})
+    after = changed(now, stored, distributed(storage=2)).after
+    again = changed(now, after, distributed(storage=2, web=3)).after
+    staying = tuple(name for name in stored.installs if name in names(after))
+    assert stored.from_storeroom == stored.installs and staying
+    assert after.from_storeroom == again.from_storeroom == staying
+
+
 def test_old_and_new_are_joined_while_data_moves() -> None:
     """The old server is on leaf1, the new one on leaf2: the back network must pass the trunk."""
     hall = small_hall(servers=0)
