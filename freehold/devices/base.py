@@ -97,6 +97,9 @@ class Secrets(Protocol):
     def ensure(self, name: str, make: Callable[[], str]) -> bool:
         """Store `make()` unless a secret of that name exists; True when it was made. Safe under concurrency."""
 
+    def ensure_all(self, makers: Mapping[str, Callable[[], str]]) -> tuple[str, ...]:
+        """Store what is missing, all of it or nothing; the names of what was made."""
+
     def delete(self, name: str) -> bool:
         """Forget a secret; True when there was one."""
 

@@ -6,6 +6,7 @@ would. Hands may switch them and plug cables: what is not mounted is off, and wh
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -22,7 +23,7 @@ from freehold.models.base import content_hash
 from freehold.models.hall import Cable, DeviceKind, Hall
 from freehold.models.network import MacEntry, Neighbour, PortConfig, PortRef, SwitchChange, SwitchState
 from freehold.models.plan import DeviceDiff
-from freehold.models.server import EraseRecord, ServerFacts, ServerIntent, ServerResult, ServerSnapshot
+from freehold.models.server import EraseRecord, File, ServerFacts, ServerIntent, ServerResult, ServerSnapshot
 
 EPOCH = "1970-01-01T00:00:00+00:00"
 
@@ -218,13 +219,17 @@ class SimulatedServer:
 
     def _wanted(self, intent: ServerIntent) -> dict[str, Any]:
         return {
-            "files": {f.path: content_hash(f) for f in intent.files},
+            "files": {f.path: _digest(f) for f in intent.files},
             "units": [u.name for u in intent.units],
             "users": [u.name for u in intent.users],
             "packages": list(intent.packages),
             "disks": {f.disk: f.label for f in intent.filesystems},
             "mounts": [f.mountpoint for f in intent.filesystems],
         }
+
+
+def _digest(file: File) -> str:
+    return hashlib.sha256(file.model_dump_json().encode()).hexdigest()
 
 
 def _neighbours(devices: SimulatedDevices, name: str) -> tuple[Neighbour, ...]:

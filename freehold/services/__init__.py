@@ -24,6 +24,11 @@ def load_all() -> None:
         service(name)
 
 
+def all_rules() -> dict[str, str]:
+    """What the metrics of every service mean, by its name."""
+    return {name: service(name).rules() for name in _SERVICES}
+
+
 @cache
 def service(name: str) -> Service:
     """The service of that name. Raises BadInput that names the ones there are."""

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from freehold.models.base import Choice, Model
 from freehold.models.change import Change, Round, WaypointRef
+from freehold.models.contents import Contents, ExportTarget
 from freehold.models.names import Name
 from freehold.models.plan import NetworkPurpose, Plan
 from freehold.models.request import InstanceRequest
@@ -87,6 +88,21 @@ class Waypoint(Model):
     errands: tuple[Errand, ...] = Field(default=(), description="run together, round after round until judged done")
 
 
+class Demand(Model):
+    """What an instance must carry."""
+
+    capacity_gib: int = Field(ge=1)
+    requests_per_s: float = Field(default=0, ge=0)
+
+
+class Size(Model):
+    """One size that an instance can have, and what it carries then."""
+
+    request: InstanceRequest
+    requests_per_s: float
+    servers: int
+
+
 class Service(Protocol):
     """One service, e.g. object storage. Pure: no I/O, no device, no clock."""
 
@@ -100,6 +116,15 @@ class Service(Protocol):
 
     def needs(self, request: InstanceRequest) -> tuple[ServerNeed, ...]:
         """The servers this request takes."""
+
+    def size(self, request: InstanceRequest) -> Size:
+        """What the instance of this request carries."""
+
+    def size_for(self, request: InstanceRequest, demand: Demand, tiers: Collection[str] = ()) -> Size | None:
+        """The smallest size of this instance that carries the demand, in one of `tiers` (empty: any).
+
+        None when there is none. Features, isolation and everything else that the request says stay as they are.
+        """
 
     def secrets(self, plan: Plan) -> tuple[SecretNeed, ...]:
         """The secrets this instance has; names begin with `instances/<instance>/`."""
@@ -119,11 +144,22 @@ class Service(Protocol):
     def targets(self, plan: Plan) -> tuple[MetricsTarget, ...]:
         """What is to be scraped."""
 
+    def rules(self) -> str:
+        """What its metrics mean: Prometheus' recording rules, in YAML, that make of them the series of all services.
+
+        Of an instance: `freehold:instance_stored_bytes`, `_objects`, `_capacity_bytes`, `_measured_at_seconds`,
+        `_requests_per_s`, `_errors_per_s`, `_latency_seconds` by quantile; of its servers:
+        `freehold:server_disk_used_ratio`.
+        """
+
     def check_change(self, before: InstanceRequest, after: InstanceRequest) -> None:
         """Refuse a change that the blueprint or the instance does not allow: raises BadInput in one sentence."""
 
     def evolve(self, before: Plan, after: Plan) -> Plan:
-        """The new plan with what the service remembers of the old one, so that `stages(after)` is its final state."""
+        """The new plan with what the service remembers of the old one, so that `stages(after)` is its final state.
+
+        Raises CannotPlace when the change would cost data, or what protects them.
+        """
 
     def path(self, before: Plan, after: Plan) -> tuple[Waypoint, ...]:
         """The way from one plan to the next; the first waypoint only prepares the servers that join.
@@ -142,6 +178,21 @@ class Service(Protocol):
 
     def judge(self, change: Change, waypoint: WaypointRef, answers: Mapping[str, Mapping[str, Any]]) -> Round:
         """What the errands' answers (by server) prove. Raises ProofFailed for what no further round can cure."""
+
+    def survey(self, plan: Plan) -> tuple[Errand, ...]:
+        """What says what customers keep in the instance, and which features they use: the first that answers."""
+
+    def contents(self, answer: Mapping[str, Any]) -> Contents:
+        """What a survey found."""
+
+    def frozen(self, plan: Plan) -> tuple[ServerIntent, ...]:
+        """What servers must be, one after the other, so that customers read and write nothing any more."""
+
+    def export(self, plan: Plan, target: ExportTarget) -> Errand:
+        """What writes all that customers keep to a folder of a host, a while long; repeating it goes on."""
+
+    def exported(self, plan: Plan, target: ExportTarget, answer: Mapping[str, Any]) -> Round:
+        """What is there by now. Done when it is proven to be all. Raises ProofFailed when it cannot be."""
 
     def customer_probe(self, plan: Plan, host: str, address: str) -> Probe:
         """Proof of service, run on the customer's own host."""

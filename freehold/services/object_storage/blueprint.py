@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -18,10 +18,13 @@ from freehold.models.request import InstanceRequest, Isolation
 from freehold.services.base import ServerNeed
 
 PATH = Path(__file__).with_name("blueprint.yaml")
+READ_ONLY = "read_only"
+"""The middleware of an instance that is frozen, e.g. while all of it is exported."""
 
 TcpPort = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[int, Field(ge=1)]
 Middleware = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Header = Annotated[str, Field(pattern=r"^x-(container|account)-(meta|sysmeta)-[a-z0-9-]+$")]
 
 
 class Objects(Choice):
@@ -65,15 +68,28 @@ class ServerKind(Model):
     disks: int = Field(default=0, ge=0)
     disk_fixed_gib: float = Field(default=0, ge=0)
     disk_per_gib: float = Field(default=0, ge=0)
+    requests_per_s: float = Field(default=0, ge=0, description="what each worker of a web server's proxy carries")
+    workers: int = Field(default=1, ge=1, description="of a web server's proxy, at most")
+    cache_mib: int = Field(default=64, ge=16, description="memcached's, for each worker")
+    stored_gib: float | None = Field(default=None, gt=0, description="what each storage server may hold at most")
 
-    def count_for(self, request: InstanceRequest) -> int:
-        """How many servers of this kind a request takes."""
+    def count_for(self, request: InstanceRequest, replicas: int) -> int:
+        """How many servers of this kind a request takes: as many as it says, and as its rate and capacity take."""
         wanted = request.storage_servers if Role.STORAGE in self.roles else request.web_servers
-        return wanted or self.count
+        for_rate = (request.requests_per_s or 0) / (self.requests_per_s * self.workers) if self.requests_per_s else 0
+        for_data = request.capacity_gib * replicas / self.stored_gib if self.stored_gib else 0
+        return max(wanted or self.count, math.ceil(for_rate), math.ceil(for_data))
+
+    def workers_for(self, request: InstanceRequest, replicas: int) -> int:
+        """How many workers each proxy has: more programs come before more servers."""
+        if not self.requests_per_s or request.requests_per_s is None:
+            return 1
+        each = request.requests_per_s / self.count_for(request, replicas)
+        return max(1, min(self.workers, math.ceil(each / self.requests_per_s)))
 
     def need(self, request: InstanceRequest, replicas: int) -> ServerNeed:
         # A replica lies on one server only, so `count` servers share all replicas among them.
-        count = self.count_for(request)
+        count = self.count_for(request, replicas)
         on_each = request.capacity_gib * replicas / count
         disk_gib = math.ceil((self.disk_fixed_gib + self.disk_per_gib * on_each) / self.disks) if self.disks else 0
         return ServerNeed(
@@ -87,6 +103,14 @@ class ServerKind(Model):
         )
 
 
+class Software(NamedTuple):
+    """What runs on a web server, of what may change while it serves."""
+
+    features: tuple[str, ...]
+    workers: int
+    cache_mib: int
+
+
 class Tier(Model):
     description: str
     provision: bool
@@ -96,6 +120,23 @@ class Tier(Model):
     capacity_gib: Capacity
     features: tuple[Name, ...]
     servers: tuple[ServerKind, ...] = Field(min_length=1)
+
+    @property
+    def web(self) -> ServerKind:
+        return next(kind for kind in self.servers if Role.WEB in kind.roles)
+
+    @property
+    def storage(self) -> ServerKind:
+        return next(kind for kind in self.servers if Role.STORAGE in kind.roles)
+
+    @property
+    def most_requests_per_s(self) -> int:
+        return int(self.web.most * self.web.workers * self.web.requests_per_s)
+
+    def software(self, request: InstanceRequest) -> Software:
+        """What each web server runs."""
+        workers = self.web.workers_for(request, self.replicas)
+        return Software(request.features, workers, self.web.cache_mib * workers)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -112,6 +153,10 @@ class Tier(Model):
 
 class Feature(Model):
     middleware: tuple[Middleware, ...] = Field(min_length=1)
+    headers: tuple[Header, ...] = Field(
+        min_length=1, description="of a bucket or the account that uses it; `false` says that it does not"
+    )
+    hidden: tuple[Name, ...] = Field(default=(), description="what Swift keeps beside a bucket that uses it")
 
 
 class Ports(Model):
@@ -125,6 +170,7 @@ class Ports(Model):
     ssh: TcpPort
     server_metrics: TcpPort
     endpoint_metrics: TcpPort
+    endpoint_log: TcpPort
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -150,8 +196,15 @@ class MariaDb(Model):
     log_mib: int = Field(ge=8)
 
 
+class Moving(Model):
+    """What passes over a server's data may take."""
+
+    senders: int = Field(ge=1)
+    niceness: int = Field(ge=0, le=19)
+
+
 class Intervals(Model):
-    updates: Seconds
+    passes: Seconds
     usage: Seconds
     collector: Seconds
     auditor: Seconds
@@ -165,6 +218,7 @@ class Blueprint(Model):
     features: dict[Name, Feature]
     pipeline: tuple[Middleware, ...]
     ports: Ports
+    moving: Moving
     mariadb: MariaDb
     intervals: Intervals
 
@@ -176,6 +230,8 @@ class Blueprint(Model):
                     raise ValueError(
                         f"tiers.{name}.features: {feature!r} is not one of {', '.join(sorted(self.features))}"
                     )
+        if READ_ONLY not in self.pipeline:
+            raise ValueError(f"pipeline: {READ_ONLY} is missing, which refuses writes while an instance is exported")
         for name, brought in self.features.items():
             for middleware in brought.middleware:
                 if middleware not in self.pipeline:
@@ -189,10 +245,13 @@ class Blueprint(Model):
             raise BadInput(f"tier {request.tier!r} is not known; allowed: {', '.join(sorted(self.tiers))}")
         return tier
 
-    def middleware(self, features: tuple[str, ...]) -> tuple[str, ...]:
-        """The proxies' pipeline with these features on: only what no feature or one of these brings."""
-        optional = {m for f in self.features.values() for m in f.middleware}
-        wanted = {m for name in features for m in self.features[name].middleware}
+    def middleware(self, features: tuple[str, ...], frozen: bool = False) -> tuple[str, ...]:
+        """The proxies' pipeline with these features on: only what no feature or one of these brings.
+
+        Frozen, it refuses every write.
+        """
+        optional = {READ_ONLY, *(m for f in self.features.values() for m in f.middleware)}
+        wanted = {m for name in features for m in self.features[name].middleware} | ({READ_ONLY} if frozen else set())
         return tuple(m for m in self.pipeline if m not in optional or m in wanted)
 
     def check(self, request: InstanceRequest) -> None:
@@ -210,9 +269,16 @@ class Blueprint(Model):
         _within("capacity_gib", request.capacity_gib, tier.capacity_gib.least, tier.capacity_gib.most, request.tier)
         for feature in request.features:
             _one_of("feature", feature, tier.features, request.tier)
+        if request.requests_per_s is not None:
+            _within("requests_per_s", request.requests_per_s, 1, tier.most_requests_per_s, request.tier)
         for role in (Role.WEB, Role.STORAGE):
             field, kind = f"{role}_servers", next(k for k in tier.servers if role in k.roles)
             _within(field, getattr(request, field) or kind.count, kind.count, kind.most, request.tier)
+        if (count := tier.storage.count_for(request, tier.replicas)) > tier.storage.most:
+            raise BadInput(
+                f"capacity_gib {request.capacity_gib} takes {count} storage servers; tier {request.tier!r} has at most "
+                f"{tier.storage.most}"
+            )
 
 
 def _within(field: str, given: int, least: int, most: int, tier: str) -> None:

@@ -25,6 +25,9 @@ CLOCKS_S = 2.0
 FILL_MOST = 0.9
 """Share of the free room that may be planned with."""
 
+FULL = 0.012
+"""Share of a disk below which servers take no more: the templates reserve 1 %."""
+
 Answers = Mapping[str, Mapping[str, Any]]
 
 
@@ -42,11 +45,17 @@ class Holdings(Model):
     objects: dict[str, Version] = Field(default_factory=dict)
     databases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     pending: int = 0
+    strays: tuple[str, ...] = ()
     free: int = 0
+    total: int = 0
+
+    @property
+    def full(self) -> bool:
+        return self.free < FULL * self.total
 
     @property
     def things(self) -> int:
-        return len(self.objects) + sum(map(len, self.databases.values())) + self.pending
+        return len(self.objects) + sum(map(len, self.databases.values())) + self.pending + len(self.strays)
 
     @property
     def size(self) -> int:
@@ -60,6 +69,8 @@ class Seen(Model):
     failed: tuple[str, ...] = ()
     devices: dict[str, Holdings]
     stopped: bool = False
+    under_way: int = 0
+    """Requests that it serves although it is to stop."""
 
 
 def judge(stop: Stop, answers: Answers) -> Round:
@@ -103,7 +114,19 @@ def _room(stop: Stop, seen: Mapping[str, Seen]) -> Round:
         words=f"{len(sizes)} objects, {total / 2**30:.2f} GiB; there is room for {there / 2**30:.2f} GiB",
         total_objects=len(sizes),
         total_bytes=total,
+        observed={"holds": _holds(seen)},
     )
+
+
+def _holds(seen: Mapping[str, Seen]) -> dict[str, dict[str, int]]:
+    """How much lies on each server."""
+    return {
+        server: {
+            "objects": sum(len(d.objects) for d in answer.devices.values()),
+            "bytes": sum(d.size for d in answer.devices.values()),
+        }
+        for server, answer in seen.items()
+    }
 
 
 @dataclass
@@ -112,7 +135,8 @@ class _Count:
     bytes: int = 0
     wrong: int = 0
     wrong_bytes: int = 0
-    words: list[str] = field(default_factory=list)
+    full: set[Key] = field(default_factory=set)
+    """Disks that lack something and have no room for it."""
 
 
 def _settled(stop: Stop, seen: Mapping[str, Seen], proxies: Mapping[str, int]) -> Round:
@@ -120,6 +144,8 @@ def _settled(stop: Stop, seen: Mapping[str, Seen], proxies: Mapping[str, int]) -
     began = min((s.began for s in seen.values()), default=0.0) - CLOCKS_S
     count = _misplaced_objects(stop.layout.rings["object"], held, began) if stop.moves else _Count()
     databases = _misplaced_databases(stop.layout, held) if stop.moves else []
+    if count.full:
+        raise ProofFailed(_no_room(stop, count))
     left = {server: sum(d.things for d in seen[server].devices.values()) for server in stop.empties}
     outside = {member.server.server for member in stop.outside}
     running = [s for s in stop.empties if s in outside and not left[s] and not seen[s].stopped]
@@ -127,9 +153,9 @@ def _settled(stop: Stop, seen: Mapping[str, Seen], proxies: Mapping[str, int]) -
     words = [
         *([f"{count.wrong} of {count.objects} objects are not on all of their devices yet"] if count.wrong else []),
         *([f"{len(databases)} listings are not on all of their servers yet"] if databases else []),
-        *[f"{server} still holds {things} things" for server, things in left.items() if things],
+        *[f"{server} still holds {_said(seen[server], things)}" for server, things in left.items() if things],
         *[f"{server} has {n} open connections from the endpoint yet" for server, n in proxies.items() if n],
-        *[f"{server} has not stopped taking data" for server in running],
+        *[f"{server} has not stopped yet{_serves(seen[server])}" for server in running],
         *failed[:3],
     ]
     return Round(
@@ -144,17 +170,30 @@ def _settled(stop: Stop, seen: Mapping[str, Seen], proxies: Mapping[str, int]) -
             "bytes": count.bytes,
             "misplaced": count.wrong,
             "left": left,
-            "holds": {
-                server: {
-                    "objects": sum(len(d.objects) for d in answer.devices.values()),
-                    "bytes": sum(d.size for d in answer.devices.values()),
-                }
-                for server, answer in seen.items()
-            },
+            "holds": _holds(seen),
             "began": began,
             "replicas": stop.layout.generations[-1].replicas,
         },
     )
+
+
+def _no_room(stop: Stop, count: _Count) -> str:
+    servers = stop.layout.with_role(Role.STORAGE)
+    full = [f"{s.server} {key[2]}" for s in servers for key in sorted(stop.layout.keys(s) & count.full)]
+    return (
+        f"{', '.join(full)} {'is' if len(full) == 1 else 'are'} full; {count.wrong} of {count.objects} objects are not "
+        "on all of their devices yet. Nothing is lost; make room there, then retry, or abort and ask for more servers."
+    )
+
+
+def _said(seen: Seen, things: int) -> str:
+    """Files that Swift does not know are not moved by it: people must look at them."""
+    strays = [f"{device}/{path}" for device, holdings in seen.devices.items() for path in holdings.strays]
+    return f"{things} thing{'s' if things > 1 else ''}{f', of which Swift does not know {strays[0]}' if strays else ''}"
+
+
+def _serves(seen: Seen) -> str:
+    return f": it serves {seen.under_way} request{'s' if seen.under_way > 1 else ''}" if seen.under_way else ""
 
 
 def _all_well(stop: Stop, count: _Count) -> str:
@@ -182,6 +221,8 @@ def _misplaced_objects(ring: Ring, held: Mapping[Key, Holdings], began: float) -
         if not all(_has(held.get(key), hash_, version) for key in ring.devices_of(hash_)):
             count.wrong += 1
             count.wrong_bytes += version.size
+            lacking = {key for key in ring.devices_of(hash_) if not _has(held.get(key), hash_, version)}
+            count.full |= {key for key in lacking if key in held and held[key].full}
     return count
 
 

@@ -14,12 +14,20 @@ from freehold.errors import BadInput
 from freehold.models.names import Address
 from freehold.models.plan import NetworkPurpose, Plan, PlannedNic, PlannedServer
 from freehold.models.server import secret_token
-from freehold.services.object_storage.blueprint import Blueprint, Objects, Role, Tier
+from freehold.services.object_storage.blueprint import Blueprint, Objects, Role, Software, Tier
 from freehold.services.object_storage.rings import Generation, Key, Ring, RingDevice, ring_of
 
 LOOPBACK = "127.0.0.1"
 NODE = "/srv/node"
 """Swift's devices are directories below it, one per disk."""
+CONF = "/etc/swift/freehold"
+"""Beside Debian's samples, which stay as they are: upgrades ask nothing, and undo has nothing to restore."""
+
+
+def server_conf(kind: str) -> str:
+    """The configuration of Swift's account, container, object or proxy server."""
+    return f"{CONF}/{kind}-server.conf"
+
 
 _GENERATIONS = TypeAdapter(tuple[Generation, ...])
 _REGIONS = {Objects.MARIADB: 1, Objects.DISK: 2}
@@ -55,11 +63,15 @@ class Layout:
     """Of the object ring; the others follow it."""
     holder: str
     """The server that has the endpoint's address, as long as it is well."""
+    moving: bool = False
+    """Whether data moves from where it was in the generation before the last."""
     partner: str = ""
     """While the endpoint moves: the server that had it before or will have it; both know the other's connections."""
 
     resigned: tuple[str, ...] = ()
     """Servers that will not have the endpoint any more, whatever becomes of the others."""
+    frozen: bool = False
+    """Whether customers may only read."""
 
     @classmethod
     def of(cls, plan: Plan, blueprint: Blueprint) -> Layout:
@@ -92,6 +104,9 @@ class Layout:
 
     def tier(self, server: PlannedServer) -> Tier:
         return self._tiers[server.server]
+
+    def software(self, server: PlannedServer) -> Software:
+        return self.tier(server).software(self.plan.request)
 
     def objects(self, server: PlannedServer) -> Objects:
         """What it keeps objects in, if it is a storage server."""
@@ -154,15 +169,21 @@ class Layout:
 
     @cached_property
     def rings(self) -> dict[str, Ring]:
+        return {**self._listings(self.generations), "object": self._ring("object", None, self.generations)}
+
+    @cached_property
+    def rings_before(self) -> dict[str, Ring]:
+        """Of listings, as they were before data began to move; those of now when nothing moves."""
+        return self._listings(self.generations[:-1] if self.moving else self.generations)
+
+    def _listings(self, generations: tuple[Generation, ...]) -> dict[str, Ring]:
         ports = self.blueprint.ports
         return {
-            "account": self._ring("account", ports.account),
-            "container": self._ring("container", ports.container),
-            "object": self._ring("object", None),
+            "account": self._ring("account", ports.account, generations),
+            "container": self._ring("container", ports.container, generations),
         }
 
-    def _ring(self, name: str, port: int | None) -> Ring:
-        generations = self.generations
+    def _ring(self, name: str, port: int | None, generations: tuple[Generation, ...]) -> Ring:
         if port is not None:  # databases lie on the same devices, behind another port
             generations = tuple(
                 replace(g, devices=tuple(replace(d, port=port) for d in g.devices)) for g in generations

@@ -11,6 +11,8 @@ from freehold.templates import render
 
 MANAGED = "Written by Freehold; changes are overwritten."
 UNITS = "/etc/systemd/system"
+PROGRAMS = "/usr/local/lib/freehold"
+"""Of ours."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,17 @@ def drop_in(
     command: str = "",
     reload: str = "",
     keeps_off: tuple[str, ...] = (),
+    migrates: bool = False,
 ) -> File:
     """Makes a packaged unit wait for what it needs at boot, come back when it dies, and run the commands if given.
 
-    It writes nothing to the folders that it `keeps_off`.
+    It writes nothing to the folders that it `keeps_off`. While one that `migrates` runs, a reload on its server loses
+    no connection that was just made.
     """
     return text(
         f"{UNITS}/{unit}.d/freehold.conf", "base/drop-in.conf.j2",
         after=after, mounts=mounts, command=command, reload=reload, keeps_off=keeps_off,
+        migrates=migrates,
     )  # fmt: skip
 
 
@@ -95,3 +100,9 @@ def periodic(
         description=description, interval_s=interval_s, first_s=first_s,
     )  # fmt: skip
     return Part(files=(service, timer), units=(served(f"{name}.timer", timer),))
+
+
+def daemon(name: str, description: str, program: File) -> Part:
+    """A program of ours that runs all the time."""
+    unit = text(f"{UNITS}/{name}.service", "base/daemon.service.j2", description=description, command=program.path)
+    return Part(files=(program, unit), units=(served(f"{name}.service", program, unit),))

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import base64
+import json
 from importlib import resources
 from typing import Any
 
 from freehold.models.plan import NetworkPurpose, PlannedServer
 from freehold.models.server import Directory, File, Setup
+from freehold.services.object_storage import errands
 from freehold.services.object_storage.blueprint import Objects
-from freehold.services.object_storage.layout import NODE, Layout, devices
-from freehold.services.object_storage.parts import Part, answers, drop_in, network_unit, periodic, served, text
+from freehold.services.object_storage.layout import CONF, NODE, Layout, devices, server_conf
+from freehold.services.object_storage.parts import (
+    PROGRAMS,
+    Part,
+    answers,
+    drop_in,
+    network_unit,
+    periodic,
+    served,
+    text,
+)
 
 _FOLDER = "object_storage"
 _PYTHON = "/usr/local/lib/python3.13"
 _MARIADB_OBJECTS = f"{_PYTHON}/dist-packages/freehold_mariadb_objects"
-# Beside Debian's samples, which stay as they are: upgrades ask nothing, and undo has nothing to restore.
-_CONF = "/etc/swift/freehold"
-_OBJECT_CONF = f"{_CONF}/object-server.conf"
+_SWIFT_PROXY = f"{_PYTHON}/dist-packages/freehold_swift_proxy"
 # Where a middleware is not called in the pipeline as in Swift's list of plug-ins.
 _EGGS = {"cache": "memcache"}
 
@@ -38,7 +47,7 @@ def rings(layout: Layout) -> Part:
     rings = tuple(
         File(path=_ring_path(name), content=_encoded(ring.ring), base64=True) for name, ring in layout.rings.items()
     )
-    return Part(directories=(Directory(path=_CONF),), files=(_swift_conf(layout), *rings), purge=("/var/cache/swift",))
+    return Part(directories=(Directory(path=CONF),), files=(_swift_conf(layout), *rings), purge=("/var/cache/swift",))
 
 
 def mariadb(layout: Layout) -> Part:
@@ -80,36 +89,35 @@ def objects(layout: Layout, server: PlannedServer) -> Part:
     """The object server, on MariaDB or on disks."""
     mariadb = layout.objects(server) is Objects.MARIADB
     port = layout.object_port(server)
-    config = _server_conf(layout, server, "object", port=port, objects=layout.objects(server).value)
+    senders = layout.blueprint.moving.senders
+    config = _server_conf(layout, server, "object", port=port, objects=layout.objects(server).value, senders=senders)
     after = ("mariadb.service",) if mariadb else ()
     waits = _waits(server, "swift-object.service", *after, command=f"/usr/bin/swift-object-server {config.path}")
-    program = _program() if mariadb else ()
+    program = _program("mariadb_objects", _MARIADB_OBJECTS) if mariadb else ()
     ready = answers(f"http://{layout.back_address(server)}:{port}/healthcheck")
     return Part(
         packages=("swift-object", "curl"),
-        directories=tuple(
-            Directory(path=path) for path in (_PYTHON, f"{_PYTHON}/dist-packages", _MARIADB_OBJECTS) if program
-        ),
+        directories=_folders(_MARIADB_OBJECTS) if program else (),
         files=(*program, config, waits),
         units=(served("swift-object.service", *program, _swift_conf(layout), config, waits, ready=ready),),
         purge=(f"{_MARIADB_OBJECTS}/__pycache__",) if program else (),
     )
 
 
-def updates(layout: Layout, server: PlannedServer) -> Part:
-    """What daemons would do all the time is done now and then: late updates, and the care for objects in MariaDB."""
-    every, swift = layout.blueprint.intervals, ("swift-account.service", "swift-container.service")
-    commands = (
-        f"/usr/bin/swift-object-updater {_OBJECT_CONF} once",
-        f"/usr/bin/swift-container-updater {_CONF}/container-server.conf once",
-    )
-    parts = [periodic("freehold-updates", "late updates of listings and totals", commands, every.updates, after=swift)]
+def passes(layout: Layout, server: PlannedServer) -> Part:
+    """What daemons would do all the time is done now and then: replicas that a server missed while it was away, late
+    updates of listings and totals, and the care for objects in MariaDB."""
+    every, after = layout.blueprint.intervals, ("swift-account.service", "swift-container.service")
+    program = File(path=f"{PROGRAMS}/passes", content=_encoded(errands.program("passes").encode()), base64=True)
+    wanted = json.dumps(errands.passes(layout.objects(server), replicate=layout.tier(server).replicas > 1))
+    command = f"/usr/bin/python3 {program.path} '{wanted}'"
+    parts = [periodic("freehold-passes", "late replicas, listings and totals", (command,), every.passes, after=after)]
     if layout.objects(server) is Objects.MARIADB:
         for name, description, interval_s in (
             ("collector", "objects nobody needs any more", every.collector),
             ("auditor", "objects read and checked", every.auditor),
         ):
-            command = f"/usr/bin/python3 -m freehold_mariadb_objects {name} {_OBJECT_CONF} once"
+            command = f"/usr/bin/python3 -m freehold_mariadb_objects {name} {server_conf('object')} once"
             parts.append(
                 periodic(
                     f"freehold-{name}", description, (command,), interval_s,
@@ -117,7 +125,8 @@ def updates(layout: Layout, server: PlannedServer) -> Part:
                 )
             )  # fmt: skip
     return Part(
-        files=tuple(file for part in parts for file in part.files),
+        directories=(Directory(path=PROGRAMS),),
+        files=(program, *(file for part in parts for file in part.files)),
         units=tuple(unit for part in parts for unit in part.units),
     )
 
@@ -136,20 +145,21 @@ def memcached(layout: Layout, server: PlannedServer) -> Part:
     config = text(
         "/etc/memcached.conf", f"{_FOLDER}/web/memcached.conf.j2",
         address=layout.proxy_address(server), ports=layout.blueprint.ports,
+        cache_mib=layout.software(server).cache_mib,
     )  # fmt: skip
     waits = drop_in("memcached.service", after=_back_network(server))
     return Part(packages=("memcached",), files=(config, waits), units=(served("memcached.service", config, waits),))
 
 
 def proxy(layout: Layout, server: PlannedServer) -> Part:
-    """Reloaded, not restarted, when what it reads changes: its worker ends its requests while a new one begins."""
+    """Reloaded, not restarted, when what it reads changes: its workers end their requests while new ones begin."""
     fellows = layout.proxies(server)
     config = text(
-        f"{_CONF}/proxy-server.conf", f"{_FOLDER}/web/proxy-server.conf.j2", mode=0o640, group="swift",
-        middleware=layout.blueprint.middleware(layout.plan.request.features), eggs=_EGGS,
+        server_conf("proxy"), f"{_FOLDER}/web/proxy-server.conf.j2", mode=0o640, group="swift",
+        middleware=layout.blueprint.middleware(layout.software(server).features, layout.frozen), eggs=_EGGS,
         ports=layout.blueprint.ports, region=layout.blueprint.region,
         address=layout.proxy_address(server), caches=[layout.proxy_address(s) for s in fellows],
-        replicas=layout.generations[-1].replicas,
+        replicas=layout.generations[-1].replicas, workers=layout.software(server).workers,
         customer=layout.customer, secret_key=layout.secret("s3-key"),
     )  # fmt: skip
     waits = drop_in(
@@ -157,17 +167,24 @@ def proxy(layout: Layout, server: PlannedServer) -> Part:
         command=f"/usr/bin/swift-proxy-server {config.path}", reload="/usr/bin/swift-reload $MAINPID",
     )  # fmt: skip
     ready = answers(f"http://{layout.proxy_address(server)}:{layout.blueprint.ports.proxy}/info")
-    read = (config.path, *map(_ring_path, layout.rings))
+    program = _program("swift_proxy", _SWIFT_PROXY)
+    before = tuple(
+        File(path=f"{CONF}/before/{name}.ring.gz", content=_encoded(ring.ring), base64=True)
+        for name, ring in layout.rings_before.items()
+    )
+    read = (config.path, *map(_ring_path, layout.rings), *(file.path for file in (*before, *program)))
     return Part(
         packages=("swift-proxy", "curl"),
-        files=(config, waits),
+        directories=(Directory(path=f"{CONF}/before"), *_folders(_SWIFT_PROXY)),
+        files=(*before, *program, config, waits),
         units=(served("swift-proxy.service", _swift_conf(layout), waits, ready=ready, reload_on=read),),
+        purge=(f"{_SWIFT_PROXY}/__pycache__",),
     )
 
 
 def _server_conf(layout: Layout, server: PlannedServer, kind: str, **given: Any) -> File:
     return text(
-        f"{_CONF}/{kind}-server.conf", f"{_FOLDER}/storage/{kind}-server.conf.j2",
+        server_conf(kind), f"{_FOLDER}/storage/{kind}-server.conf.j2",
         back_address=layout.back_address(server), devices=NODE, ports=layout.blueprint.ports, **given,
     )  # fmt: skip
 
@@ -182,13 +199,16 @@ def _back_network(server: PlannedServer) -> tuple[str, ...]:
     return (network_unit(back.nic),) if back else ()
 
 
-def _program() -> tuple[File, ...]:
-    """The object server for MariaDB, a Python package. As bytes: a plan shows that it comes, not its source."""
-    folder = resources.files("freehold.services.object_storage.mariadb_objects")
+def _folders(package: str) -> tuple[Directory, ...]:
+    return tuple(Directory(path=path) for path in (_PYTHON, f"{_PYTHON}/dist-packages", package))
+
+
+def _program(name: str, path: str) -> tuple[File, ...]:
+    """A Python package of ours beside Swift's. As bytes: a plan shows that it comes, not its source."""
+    folder = resources.files("freehold.services.object_storage") / name
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".py"))
     return tuple(
-        File(path=f"{_MARIADB_OBJECTS}/{name}", content=_encoded(_packaged(name).encode()), base64=True)
-        for name in names
+        File(path=f"{path}/{file}", content=_encoded((folder / file).read_bytes()), base64=True) for file in names
     )
 
 

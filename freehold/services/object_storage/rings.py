@@ -92,11 +92,22 @@ def _change(builder: RingBuilder, generation: Generation) -> None:
     for key, device in wanted.items():
         if key not in there:
             builder.add_dev(_swift(device))
+    if generation.replicas < builder.replicas and builder._replica2part2dev:
+        _drained_last(builder)
     builder.set_replicas(generation.replicas)
     for _ in range(generation.replicas):
         builder.rebalance(seed=_SEED)
         if not any(dev and dev["weight"] == DRAINED and dev["parts"] for dev in builder.devs):
             return
+
+
+def _drained_last(builder: RingBuilder) -> None:
+    """Fewer replicas are the first ones: let those go that lie on devices that hold nothing more, and no other move."""
+    drained = {dev["id"] for dev in builder.devs if dev and dev["weight"] == DRAINED}
+    rows = builder._replica2part2dev
+    for part in range(builder.parts):
+        for row, dev in zip(rows, sorted((row[part] for row in rows), key=drained.__contains__), strict=True):
+            row[part] = dev
 
 
 def _swift(device: RingDevice) -> dict[str, object]:

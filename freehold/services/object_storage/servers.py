@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from freehold.errors import BadInput
 from freehold.models.plan import NetworkPurpose, PlannedServer
 from freehold.models.server import Directory, File, Filesystem
 from freehold.services.object_storage import programs
 from freehold.services.object_storage.blueprint import Objects, Role
 from freehold.services.object_storage.layout import NODE, Layout, devices
-from freehold.services.object_storage.parts import UNITS, Part, answers, drop_in, network_unit, periodic, served, text
+from freehold.services.object_storage.parts import (
+    PROGRAMS,
+    UNITS,
+    Part,
+    answers,
+    daemon,
+    drop_in,
+    network_unit,
+    periodic,
+    served,
+    text,
+)
 
 _FOLDER = "object_storage"
 _CERTIFICATE = "/etc/haproxy/freehold.pem"
 _PREFERENCE = "/etc/freehold/endpoint-preference"
+_FIGURES = "/var/lib/prometheus/node-exporter"
+"""Files that the node exporter shows."""
 
 
 def base(layout: Layout, server: PlannedServer) -> list[Part]:
@@ -34,7 +49,7 @@ def storage(layout: Layout, server: PlannedServer) -> list[Part]:
         parts += [
             programs.databases(layout, server),
             programs.objects(layout, server),
-            programs.updates(layout, server),
+            programs.passes(layout, server),
             programs.rsync(layout, server),
         ]
     if Role.WEB in server.roles:
@@ -61,13 +76,13 @@ def _haproxy(layout: Layout, server: PlannedServer, front: str) -> Part:
     config = text(
         "/etc/haproxy/haproxy.cfg", f"{_FOLDER}/endpoint/haproxy.cfg.j2",
         endpoint=layout.plan.endpoint.address.ip, endpoint_port=layout.plan.endpoint.port, certificate=_CERTIFICATE,
-        newest=layout.generations[-1].replicas > 1,
+        newest=layout.generations[-1].replicas > 1, frozen=layout.frozen,
         management=layout.management(server), ports=layout.blueprint.ports,
         proxies=[(s.server, f"{layout.proxy_address(s)}:{layout.blueprint.ports.proxy}")
                  for s in layout.proxies(server)],
     )  # fmt: skip
     certificate = File(path=_CERTIFICATE, content=layout.secret("tls"), mode=0o600)
-    waits = drop_in("haproxy.service", after=(network_unit(front), network_unit("lo")))
+    waits = drop_in("haproxy.service", after=(network_unit(front), network_unit("lo")), migrates=True)
     ready = answers(f"http://{layout.management(server)}:{layout.blueprint.ports.endpoint_metrics}/metrics")
     haproxy = served("haproxy.service", waits, ready=ready, reload_on=(config.path, certificate.path))
     return Part(packages=("haproxy",), files=(certificate, config, waits), units=(haproxy,))
@@ -105,7 +120,7 @@ def _keepalived(layout: Layout, server: PlannedServer, front: str) -> Part:
 
 def monitoring(layout: Layout, server: PlannedServer) -> list[Part]:
     """Figures of the machine and, where the account is known, of the customer's use."""
-    management, ports, intervals = layout.management(server), layout.blueprint.ports, layout.blueprint.intervals
+    management, ports = layout.management(server), layout.blueprint.ports
     options = text(
         "/etc/default/prometheus-node-exporter", f"{_FOLDER}/monitoring/node-exporter.default.j2",
         management=management, ports=ports,
@@ -117,23 +132,37 @@ def monitoring(layout: Layout, server: PlannedServer) -> list[Part]:
         files=(options, waits),
         units=(served("prometheus-node-exporter.service", options, waits, ready=ready),),
     )
-    if Role.STORAGE not in server.roles:
-        return [exporter]
+    return [
+        exporter,
+        *(_usage(layout) if Role.STORAGE in server.roles else []),
+        *([_latency(layout)] if Role.ENDPOINT in server.roles else []),
+    ]
+
+
+def _usage(layout: Layout) -> list[Part]:
     usage = text(
-        "/usr/local/lib/freehold/usage", f"{_FOLDER}/monitoring/usage.py.j2", mode=0o755,
+        f"{PROGRAMS}/usage", f"{_FOLDER}/monitoring/usage.py.j2", mode=0o755,
         customer=layout.customer,
         capacity_bytes=layout.plan.request.capacity_gib << 30,
     )  # fmt: skip
     program = Part(
-        directories=(Directory(path="/usr/local/lib/freehold"),),
+        directories=(Directory(path=PROGRAMS),),
         files=(usage,),
-        purge=("/var/lib/prometheus/node-exporter/freehold_usage.prom",),
+        purge=(f"{_FIGURES}/freehold_usage.prom",),
     )
     timer = periodic(
-        "freehold-usage", "totals of the account", (usage.path,), intervals.usage,
+        "freehold-usage", "totals of the account", (usage.path,), layout.blueprint.intervals.usage,
         user="root", after=("swift-account.service",), timeout_s=30, first_s=1,
     )  # fmt: skip
-    return [exporter, program, timer]
+    return [program, timer]
+
+
+def _latency(layout: Layout) -> Part:
+    program = text(
+        f"{PROGRAMS}/latency", f"{_FOLDER}/monitoring/latency.py.j2", mode=0o755, ports=layout.blueprint.ports
+    )
+    running = daemon("freehold-latency", "how long customers wait", program)
+    return replace(running, directories=(Directory(path=PROGRAMS),), purge=(f"{_FIGURES}/freehold_latency.prom",))
 
 
 # -- parts of the base

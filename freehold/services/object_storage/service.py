@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from freehold.models.change import Change, Round, WaypointRef
+from freehold.models.contents import Contents, ExportTarget
 from freehold.models.plan import Plan, PlannedServer
 from freehold.models.request import InstanceRequest
-from freehold.models.server import secret_token
-from freehold.services.base import MetricsTarget, Probe, SecretKind, SecretNeed, ServerNeed, Stage, Waypoint
-from freehold.services.object_storage import errands, judging, proofs, servers, way
+from freehold.models.server import ServerIntent, secret_token
+from freehold.services.base import (
+    Demand,
+    Errand,
+    MetricsTarget,
+    Probe,
+    SecretKind,
+    SecretNeed,
+    ServerNeed,
+    Size,
+    Stage,
+    Waypoint,
+)
+from freehold.services.object_storage import errands, exporting, judging, limits, proofs, servers, sizes, way
 from freehold.services.object_storage.blueprint import Blueprint, Role, blueprint
 from freehold.services.object_storage.layout import Layout, secret_name
 from freehold.services.object_storage.parts import Part, intent
 
 _AUTHORITY = "authority/certificate"
+_RULES = Path(__file__).with_name("rules.yaml")
 
 _STAGES: tuple[tuple[str, Callable[[Layout, PlannedServer], list[Part]]], ...] = (
     ("prepare servers", servers.base),
@@ -34,7 +49,7 @@ class ObjectStorage:
     def __init__(self, plan_by: Blueprint | None = None) -> None:
         self._blueprint = plan_by or blueprint()
         # Every activity of an instance asks for them again.
-        self.stages = lru_cache(maxsize=256)(self._stages)
+        self._stages = lru_cache(maxsize=256)(self._make_stages)
 
     def tiers(self) -> Collection[str]:
         return self._blueprint.tiers.keys()
@@ -46,6 +61,12 @@ class ObjectStorage:
         tier = self._blueprint.tier(request)
         return tuple(kind.need(request, tier.replicas) for kind in tier.servers)
 
+    def size(self, request: InstanceRequest) -> Size:
+        return sizes.size(self._blueprint, request)
+
+    def size_for(self, request: InstanceRequest, demand: Demand, tiers: Collection[str] = ()) -> Size | None:
+        return sizes.size_for(self._blueprint, request, demand, tiers)
+
     def secrets(self, plan: Plan) -> tuple[SecretNeed, ...]:
         return (
             SecretNeed(name=secret_name(plan, "hash-prefix"), kind=SecretKind.HEX),
@@ -54,7 +75,11 @@ class ObjectStorage:
             SecretNeed(name=secret_name(plan, "tls"), kind=SecretKind.CERTIFICATE),
         )
 
-    def _stages(self, plan: Plan) -> tuple[Stage, ...]:
+    def stages(self, plan: Plan) -> tuple[Stage, ...]:
+        # What the devices are now changes nothing of what they shall become.
+        return self._stages(plan.model_copy(update={"diffs": ()}))
+
+    def _make_stages(self, plan: Plan) -> tuple[Stage, ...]:
         layout = self._layout(plan)
         parts: dict[str, list[Part]] = {server.server: [] for server in plan.servers}
         stages = []
@@ -68,6 +93,7 @@ class ObjectStorage:
         self._blueprint.check_size(after)
 
     def evolve(self, before: Plan, after: Plan) -> Plan:
+        limits.check(before, after, self._blueprint)
         stops = way.path(before, after, self._blueprint)
         return after.model_copy(update={"remembered": stops[-1].layout.remembered()})
 
@@ -123,6 +149,25 @@ class ObjectStorage:
                 }
                 found.append(MetricsTarget(address=f"{layout.management(server)}:{port}", labels=labels))
         return tuple(found)
+
+    def rules(self) -> str:
+        return _RULES.read_text()
+
+    def survey(self, plan: Plan) -> tuple[Errand, ...]:
+        return errands.surveys(self._layout(plan))
+
+    def contents(self, answer: Mapping[str, Any]) -> Contents:
+        return errands.contents(answer)
+
+    def frozen(self, plan: Plan) -> tuple[ServerIntent, ...]:
+        layout = replace(self._layout(plan), frozen=True)
+        return tuple(intent(s.server, self._parts(layout, s)) for s in layout.with_role(Role.WEB))
+
+    def export(self, plan: Plan, target: ExportTarget) -> Errand:
+        return exporting.errand(plan, self.credentials(plan), target)
+
+    def exported(self, plan: Plan, target: ExportTarget, answer: Mapping[str, Any]) -> Round:
+        return exporting.judge(plan, target, answer)
 
     def customer_probe(self, plan: Plan, host: str, address: str) -> Probe:
         return proofs.customer_probe(plan, self.credentials(plan), host)

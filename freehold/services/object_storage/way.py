@@ -18,9 +18,10 @@ from freehold.services.object_storage.rings import DRAINED, Generation, RingDevi
 PREPARE = "prepare servers"
 EMPTY = "empty returning servers"
 JOIN = "copy data"
+MEET = "introduce endpoint servers"
 MOVE = "move endpoint"
 RESIGN = "step back from endpoint"
-FEATURES = "switch features"
+SOFTWARE = "change software"
 DRAIN = "drain"
 SETTLE = "settle"
 
@@ -59,7 +60,7 @@ class Stop:
 
 
 def path(before: Plan, after: Plan, blueprint: Blueprint) -> tuple[Stop, ...]:
-    return _Way(Layout.of(before, blueprint), after).stops()
+    return _Way(Layout.of(before, blueprint), after, dead=after.dead).stops()
 
 
 def way_back(before: Plan, after: Plan, reached: str, blueprint: Blueprint) -> tuple[Stop, ...]:
@@ -75,9 +76,11 @@ def way_back(before: Plan, after: Plan, reached: str, blueprint: Blueprint) -> t
 class _Way:
     """From a layout to a plan. Each method adds the stops of one part of the way."""
 
-    def __init__(self, now: Layout, to: Plan, *, returning: bool = False) -> None:
+    def __init__(self, now: Layout, to: Plan, *, returning: bool = False, dead: Sequence[str] = ()) -> None:
         self._to = to
         self._returning = returning
+        self._dead = dead
+        now = replace(now, members=tuple(m for m in now.members if m.server.server not in dead))
         tier = now.blueprint.tier(to.request)
         staying = {s.server for s in to.servers}
         self._target = tuple(Member(server, tier) for server in to.servers)
@@ -86,7 +89,14 @@ class _Way:
         management = {**dict(now.plan.management), **dict(to.management)}
         plan = to.model_copy(update={"management": tuple(sorted(management.items()))})
         self._start = now
-        self._layout = replace(now, plan=plan, members=(*self._leavers, *self._target), partner="", resigned=())
+        # Who is not yet known to the others would hear nothing of them, and take the address for lost.
+        known = {now.holder} if returning else self._before
+        endpoints = [m.server.server for m in self._target if Role.ENDPOINT in m.server.roles]
+        self._newcomers = tuple(server for server in endpoints if server not in known)
+        members = (*self._leavers, *self._target)
+        self._layout = replace(now, plan=plan, members=members, partner="", resigned=self._newcomers)
+        if now.holder in dead:  # the others have taken the address over long ago
+            self._layout = replace(self._layout, holder=self._new_holder())
         self._final = self._layout.generation(to.servers, tier.replicas)
         self._replicas = {m.tier.objects: m.tier.replicas for m in self._layout.members}
         self._stops: list[Stop] = []
@@ -97,7 +107,7 @@ class _Way:
             self._empty()
         self._join()
         self._move_endpoint()
-        self._switch_features()
+        self._change_software()
         self._drain()
         self._settle()
         return tuple(self._stops)
@@ -125,12 +135,14 @@ class _Way:
             self._add(EMPTY, self._everybody(), moves=True, empties=self._servers_of(back))
 
     def _join(self) -> None:
+        """What died goes at once, also out of the rings: the others pass on what it had from their own replicas."""
         last = self._layout.generations[-1]
-        holding = tuple(d for d in last.devices if d.weight > DRAINED)
+        lost = {d.key for d in last.devices if not self._servers_of([d])}
+        holding = tuple(d for d in last.devices if d.weight > DRAINED and d.key not in lost)
         others = self._of_other_kind(holding)
         if others:
             self._ring(self._both_kinds(others))
-        elif {d.key for d in self._final.devices} - {d.key for d in holding}:
+        elif lost or {d.key for d in self._final.devices} - {d.key for d in holding}:
             keys = {d.key for d in self._final.devices}
             leaving = tuple(d for d in holding if d.key not in keys)
             self._ring(Generation(self._final.replicas, (*leaving, *self._final.devices)))
@@ -142,19 +154,23 @@ class _Way:
         """Who leaves must not take the address for lost when the others do not speak to it any more."""
         old, new = self._layout.holder, self._new_holder()
         leaving = tuple(m.server.server for m in self._leavers if Role.ENDPOINT in m.server.roles)
+        everybody = [s.server for s in self._layout.with_role(Role.ENDPOINT)]
+        if self._newcomers and len(self._stops) == 1:  # data that move bring everybody's configuration before
+            self._add(MEET, everybody)
         self._layout = replace(self._layout, resigned=leaving)
         if old != new:
             self._layout = replace(self._layout, holder=new, partner=old)
-            self._add(MOVE, [s.server for s in self._layout.with_role(Role.ENDPOINT)], closes=old)
+            self._add(MOVE, everybody, closes=old)
         elif leaving:
             self._add(RESIGN, leaving)
 
-    def _switch_features(self) -> None:
+    def _change_software(self) -> None:
         """Through the proxies one after the other; a copy of data before it has brought new rings already."""
-        was, is_ = self._start.plan.request.features, self._to.request.features
+        was = self._start.blueprint.tier(self._start.plan.request).software(self._start.plan.request)
+        is_ = self._start.blueprint.tier(self._to.request).software(self._to.request)
         if was != is_ and not self._leavers:
             webs = [s.server for s in self._layout.with_role(Role.WEB) if s.server in self._before]
-            self._add(FEATURES, webs, rolling=True)
+            self._add(SOFTWARE, webs, rolling=True)
 
     def _drain(self) -> None:
         last = self._layout.generations[-1]
@@ -179,11 +195,14 @@ class _Way:
         """Only those that stay are configured; those that leave prove once more that they hold nothing, and stop."""
         before = self._layout.generations
         self._ring(self._final)
-        self._layout = replace(self._layout, members=self._target, partner="", resigned=())
+        self._layout = replace(self._layout, members=self._target, partner="", resigned=(), moving=False)
         staying = [m.server.server for m in self._target]
         storage = tuple(m.server.server for m in self._leavers if Role.STORAGE in m.server.roles)
-        if self._leavers or self._before != set(staying) or self._layout.generations != self._start.generations:
-            moves = self._layout.generations != before
+        same = self._before == set(staying) and self._layout.generations == self._start.generations
+        # What was ordered is told by the servers' own metrics.
+        same = same and self._start.plan.request.capacity_gib == self._to.request.capacity_gib
+        if self._leavers or self._dead or not same:
+            moves = bool(self._dead) or self._layout.generations != before
             self._add(SETTLE, staying, moves=moves, empties=storage, outside=self._leavers)
 
     # -- helpers ----------------------------------------------------------------------------------------
@@ -220,7 +239,7 @@ class _Way:
 
     def _ring(self, generation: Generation) -> None:
         if generation != self._layout.generations[-1]:
-            self._layout = replace(self._layout, generations=(*self._layout.generations, generation))
+            self._layout = replace(self._layout, generations=(*self._layout.generations, generation), moving=True)
 
     def _add(
         self, name: str, configure: Sequence[str], *, rolling: bool = False, moves: bool = False,

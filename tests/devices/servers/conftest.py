@@ -81,7 +81,7 @@ print(json.dumps({"out": done.stdout}))
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if os.geteuid() != 0:
         pytest.skip("booting machines needs root")

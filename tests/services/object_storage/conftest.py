@@ -122,7 +122,7 @@ def storage_bench(name: str, management: str, folder: Path) -> Iterator[Bench]:
         yield bench
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     if os.geteuid() != 0:
         pytest.skip("only root can boot machines")

@@ -62,6 +62,52 @@ def test_servers_of_the_distributed_tier_share_the_replicas(storage: Service) ->
     assert 3 * kept.disk_gib >= 2 * 300
 
 
+@pytest.mark.parametrize(
+    ("tier", "rate", "web", "workers"),
+    [
+        ("compact", None, 1, 1),
+        ("compact", 60, 1, 1),
+        ("compact", 61, 1, 2),
+        ("compact", 120, 1, 2),
+        ("distributed", 200, 2, 1),
+        ("distributed", 201, 2, 2),
+        ("distributed", 401, 3, 2),
+        ("distributed", 3200, 16, 2),
+    ],
+)
+def test_a_rate_takes_workers_first_and_then_servers(
+    storage: Service, tier: str, rate: int | None, web: int, workers: int
+) -> None:
+    asked = request(tier=tier, requests_per_s=rate)
+    blueprint().check_size(asked)
+    assert (storage.needs(asked)[0].count, blueprint().tiers[tier].software(asked).workers) == (web, workers)
+
+
+@given(st.integers(min_value=1, max_value=3200), st.integers(min_value=1, max_value=96_000))
+def test_what_is_asked_for_is_what_a_size_carries(rate: int, capacity: int) -> None:
+    asked = request(tier="distributed", requests_per_s=rate, capacity_gib=capacity)
+    blueprint().check_size(asked)
+    assert service("object-storage").size(asked).requests_per_s >= rate
+    kept = service("object-storage").needs(asked)[1]
+    assert kept.count * 8000 >= capacity * 2, "no server holds more than it may"
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"requests_per_s": 121}, "requests_per_s 121 is outside tier 'compact'; allowed: 1 to 120"),
+        ({"tier": "distributed", "requests_per_s": 3201}, "requests_per_s 3201 is outside tier 'distributed'; allowed"),
+        (
+            {"tier": "distributed", "capacity_gib": 96_001},
+            "capacity_gib 96001 takes 25 storage servers; tier 'distributed'",
+        ),
+    ],
+)
+def test_more_than_a_tier_carries_is_refused(changes: dict[str, Any], refusal: str) -> None:
+    with pytest.raises(BadInput, match=refusal):
+        blueprint().check_size(request(**changes))
+
+
 def test_features_bring_their_middleware() -> None:
     plain, versioned = blueprint().middleware(()), blueprint().middleware(("versioning",))
     assert "versioned_writes" not in plain
@@ -80,7 +126,7 @@ def test_features_bring_their_middleware() -> None:
         (("tiers", "compact", "servers", 0, "disks"), 0, "a server with the role storage needs at least 1 disk"),
         (("tiers", "compact", "servers", 0, "roles"), ["web"], "no server has the role endpoint, storage"),
         (("tiers", "compact", "capacity_gib"), {"least": 5, "most": 4}, "least 5 must not be above most 4"),
-        (("features", "quotas"), {"middleware": ["nothing"]}, "middleware 'nothing' is not in pipeline"),
+        (("features", "quotas", "middleware"), ["nothing"], "middleware 'nothing' is not in pipeline"),
         (("colour",), "grey", "colour: Extra inputs are not permitted"),
     ],
 )

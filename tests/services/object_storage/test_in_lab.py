@@ -6,16 +6,19 @@ The tests tell one story and run in the order of the file.
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.request
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse
 
 from freehold import authority
 from freehold.errors import CommandRejected
 from freehold.lab import PowerAction
 from freehold.models.server import ServerSnapshot
+from freehold.stack.prometheus import rule_files
 from tests.services.object_storage.conftest import CUSTOMER_HOST, SERVER, STRANGER_HOST, Bench
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -149,6 +152,13 @@ def test_figures_are_there_to_be_scraped(bench: Bench) -> None:
     assert "freehold_account_bytes " in texts["server"]
     assert "freehold_account_capacity_bytes 1.073741824e+09" in texts["server"]
     assert 'node_filesystem_size_bytes{device="/dev/vdb"' in texts["server"]
+    told = {sample.name for text in texts.values() for family in parse(text) for sample in family.samples}
+    rules = bench.service.rules() + rule_files()["instances.yml"]
+    assert set(re.findall(r"\b(?:node|haproxy|freehold)_[A-Za-z0-9_]+", rules)) <= told, "rules use what there is"
+    waited = [
+        s for family in parse(texts["server"]) for s in family.samples if s.name.endswith("request_seconds_count")
+    ]
+    assert sum(sample.value for sample in waited) > 5, "the customer's requests are in the histogram"
 
 
 def test_secrets_are_in_no_process_list_and_no_log(bench: Bench) -> None:
@@ -197,6 +207,9 @@ def test_a_power_cut_is_survived_without_help(bench: Bench) -> None:
 
 
 def test_taking_it_back_leaves_the_server_as_before(bench: Bench, before: ServerSnapshot) -> None:
+    """Also when something that a timer starts has failed, which systemd remembers beyond the unit's file."""
+    shell(bench, SERVER, "systemctl stop swift-account; systemctl start freehold-usage")
+    assert "freehold-usage" in shell(bench, SERVER, "systemctl --failed --no-legend --plain")[1]
     with bench.session(SERVER) as server:
         server.remove(bench.service.stages(bench.plan)[-1].intents[0])
         assert server.erase("vdb").clean

@@ -33,6 +33,7 @@ def held(stop: Stop, name: str, **changed: Any) -> dict[str, Any]:
             "databases": {"account": [], "container": []},
             "pending": 0,
             "free": 10 << 30,
+            "total": 20 << 30,
         }
         for device, key in keys.items()
     }
@@ -90,7 +91,7 @@ def test_a_deletion_must_have_arrived_like_an_object() -> None:
     assert not judge(stop, seen).done
 
 
-@pytest.mark.parametrize("what", ["object", "database", "late update"])
+@pytest.mark.parametrize("what", ["object", "database", "late update", "file of nobody"])
 def test_one_forgotten_thing_keeps_a_server_from_leaving(what: str) -> None:
     for name in (DRAIN, SETTLE):
         stop = STOPS[name]
@@ -100,11 +101,13 @@ def test_one_forgotten_thing_keeps_a_server_from_leaving(what: str) -> None:
             device["objects"][HASHES[0]] = [NEW, "", 100]
         elif what == "database":
             device["databases"]["container"] = ["ab" * 16]
-        else:
+        elif what == "late update":
             device["pending"] = 1
+        else:
+            device["strays"] = ["objects-1/0/abc"]
         found = judge(stop, seen)
         assert not found.done
-        assert f"{LEAVER} still holds 1 things" in found.words
+        assert f"{LEAVER} still holds 1 thing" in found.words
 
 
 def test_a_server_must_have_stopped_before_its_emptiness_counts() -> None:
@@ -112,7 +115,7 @@ def test_a_server_must_have_stopped_before_its_emptiness_counts() -> None:
     seen[LEAVER]["stopped"] = False
     found = judge(STOPS[SETTLE], seen)
     assert not found.done
-    assert f"{LEAVER} has not stopped taking data" in found.words
+    assert f"{LEAVER} has not stopped yet" in found.words
 
 
 def test_a_listing_that_one_server_lacks_is_found() -> None:
@@ -128,6 +131,39 @@ def test_what_does_not_fit_is_refused_in_words() -> None:
     seen[LEAVER]["devices"]["d1"]["objects"][HASHES[0]] = [NEW, "", 40 << 30]
     with pytest.raises(ProofFailed, match=r"2 replicas of 40\.00 GiB do not fit on .*room for 27\.00 GiB"):
         judge(stop, seen)
+
+
+def test_a_full_disk_is_named_at_once_and_goes_on_after_the_cure() -> None:
+    """No further round cures it. A full disk that lacks nothing is nobody's concern here."""
+    stop = STOPS[JOIN]
+    seen = answers(stop)
+    server = next(s for s in seen if s != LEAVER)
+    device = seen[server]["devices"]["d1"]
+    device["free"] = 0
+    assert judge(stop, seen).done
+    there = device["objects"]
+    device["objects"] = {}
+    with pytest.raises(ProofFailed, match=rf"^{server} d1 is full; {len(there)} of {len(HASHES)} objects are not on"):
+        judge(stop, seen)
+    device["free"] = 10 << 30
+    assert not judge(stop, seen).done
+    device["objects"] = there
+    assert judge(stop, seen).done
+
+
+@pytest.mark.parametrize("name", [JOIN, DRAIN, SETTLE])
+def test_a_missing_replica_is_waited_for_wherever_it_should_be(name: str) -> None:
+    """A disk that lost what it had, e.g. one that was replaced: nobody goes on before it has all of it again."""
+    stop = STOPS[name]
+    for server in answers(stop):
+        seen = answers(stop)
+        there = seen[server]["devices"]["d1"]["objects"]
+        if not there:
+            continue
+        seen[server]["devices"]["d1"]["objects"] = {}
+        found = judge(stop, seen)
+        assert not found.done and found.left_objects == len(there)
+        assert f"{len(there)} of {len(HASHES)} objects are not on all of their devices yet" in found.words
 
 
 def test_the_endpoint_has_moved_when_the_old_connections_have_ended() -> None:

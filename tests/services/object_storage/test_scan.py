@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 
-from freehold.services.object_storage.probes.scan import answering, open_ports, sees_an_open_port
+import pytest
+
+from freehold.services.object_storage.probes.scan import PacketsLost, answering, open_ports
 
 HERE, ELSEWHERE = "127.0.0.7", "127.0.0.8"
 
@@ -22,5 +24,9 @@ def test_addresses_are_told_apart() -> None:
         assert answering([(HERE, port), (ELSEWHERE, port)]) == [(HERE, port)]
 
 
-def test_it_checks_itself() -> None:
-    assert sees_an_open_port()
+def test_silence_proves_nothing_where_a_port_that_is_open_is_not_heard() -> None:
+    with socket.create_server((HERE, 0)) as listener:
+        port = listener.getsockname()[1]
+        assert answering([(ELSEWHERE, port)], control=(HERE, port)) == []
+    with pytest.raises(PacketsLost, match=f"port {port} of {HERE} must answer and did so 0 of 2 times"):
+        answering([(ELSEWHERE, port)], control=(HERE, port))

@@ -21,7 +21,18 @@ from freehold.services import service
 from freehold.services.object_storage.blueprint import Role, blueprint
 from freehold.services.object_storage.layout import Layout
 from freehold.services.object_storage.rings import DRAINED
-from freehold.services.object_storage.way import DRAIN, FEATURES, JOIN, MOVE, PREPARE, SETTLE, Stop, path, way_back
+from freehold.services.object_storage.way import (
+    DRAIN,
+    JOIN,
+    MEET,
+    MOVE,
+    PREPARE,
+    SETTLE,
+    SOFTWARE,
+    Stop,
+    path,
+    way_back,
+)
 from tests.services.object_storage.conftest import make_plan
 
 HALL_OF_NINE = load_hall(HALL)
@@ -85,6 +96,41 @@ def test_data_stays_whole_there_and_back(wishes: list[dict[str, Any]]) -> None:
                 assert {d.key for d in ended.generations[-1].devices} == {d.key for d in start.generations[-1].devices}
 
 
+class Electors:
+    """Endpoint servers as they were configured last: whom each of them knows, and whether it may take the address."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.knows: dict[str, set[str]] = {}
+        self.may: set[str] = set()
+        self.configure(layout, [s.server for s in layout.servers])
+
+    def configure(self, layout: Layout, servers: list[str]) -> None:
+        """All at the same time: nobody can count on what another one is told in this moment."""
+        everybody = {s.server for s in layout.with_role(Role.ENDPOINT)}
+        told = everybody & set(servers)
+        for server in told - set(layout.resigned) - self.may:
+            unaware = {other for other in self.may if server not in self.knows[other]}
+            assert not unaware, f"{server} hears nothing of {unaware} and takes the address for lost"
+        self.knows |= dict.fromkeys(told, everybody)
+        self.may = (self.may - told) | (told - set(layout.resigned))
+
+    def go(self, stops: tuple[Stop, ...]) -> None:
+        for stop in stops:
+            self.configure(stop.layout, list(stop.configure))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(asked, min_size=1, max_size=5))
+def test_nobody_takes_the_address_whom_its_holder_does_not_know(wishes: list[dict[str, Any]]) -> None:
+    for before, after in changes(wishes):
+        there = path(before, after, BLUEPRINT)
+        Electors(Layout.of(before, BLUEPRINT)).go(there)
+        for number, reached in enumerate(there):
+            electors = Electors(Layout.of(before, BLUEPRINT))
+            electors.go(there[: number + 1])
+            electors.go(way_back(before, after, reached.name, BLUEPRINT))
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.lists(asked, min_size=1, max_size=5))
 def test_the_way_ends_where_the_plan_begins(wishes: list[dict[str, Any]]) -> None:
@@ -108,6 +154,16 @@ def test_one_server_becomes_five() -> None:
     assert stops[2].closes == "srv-1"
     assert stops[3].empties == ("srv-1",)
     assert all(d.weight > DRAINED for d in stops[-1].layout.generations[-1].devices)
+
+
+def test_a_change_of_technology_moves_everything_only_once() -> None:
+    """Where the data were copied to they stay, when what held them leaves: nobody waits for a second move."""
+    before = make_plan(HALL_OF_NINE)
+    _, join, move, drain, settle = path(before, changed(before, **GROW), BLUEPRINT)
+    for former, later in ((join, move), (move, drain), (drain, settle)):
+        for name, ring in later.layout.rings.items():
+            for was, is_ in zip(former.layout.rings[name].primaries, ring.primaries, strict=True):
+                assert set(is_) <= set(was), f"{later.name}: a partition of {name} moves again"
 
 
 def test_the_address_moves_only_when_it_must() -> None:
@@ -142,13 +198,47 @@ def test_one_storage_server_leaves_at_a_time() -> None:
     assert [stop.name.partition(" ")[0] for stop in stops if stop.name.startswith(DRAIN)] == [DRAIN, DRAIN]
 
 
+def test_more_room_on_the_same_server_is_told_to_it() -> None:
+    """Its own metrics say what was ordered; a decision about its size is refused when they say something else."""
+    before = make_plan(HALL_OF_NINE)
+    after = changed(before, capacity_gib=2)
+    assert after.servers == before.servers
+    stops = path(before, after, BLUEPRINT)
+    assert names(stops) == [PREPARE, SETTLE]
+    assert stops[-1].configure == (before.servers[0].server,)
+    back = way_back(before, after, SETTLE, BLUEPRINT)
+    assert names(back)[-1] == SETTLE
+
+
 def test_a_feature_goes_through_the_proxies_one_by_one() -> None:
     before = changed(make_plan(HALL_OF_NINE), **GROW)
     stops = path(before, changed(before, features=("versioning",)), BLUEPRINT)
-    assert names(stops) == [PREPARE, FEATURES]
+    assert names(stops) == [PREPARE, SOFTWARE]
     assert stops[1].rolling
     webs = {s.server for s in before.servers if Role.WEB in s.roles}
     assert set(stops[1].configure) == webs
+
+
+def test_more_workers_come_before_more_servers() -> None:
+    """A rate that the servers carry with more programs changes nothing else, and in each proxy after the other."""
+    before = make_plan(HALL_OF_NINE)
+    after = changed(before, requests_per_s=100)
+    assert [s.server for s in after.servers] == [s.server for s in before.servers]
+    stops = path(before, after, BLUEPRINT)
+    assert names(stops) == [PREPARE, SOFTWARE] and stops[1].rolling
+    (waypoint,) = [w for w in STORAGE.path(before, after) if w.name == SOFTWARE]
+    was = {f.path: f.content for f in STORAGE.stages(before)[-1].intents[0].files}
+    new = {f.path: f.content for f in waypoint.intents[0].files if was[f.path] != f.content}
+    assert set(new) == {"/etc/swift/freehold/proxy-server.conf", "/etc/memcached.conf"}
+    assert "workers = 2" in new["/etc/swift/freehold/proxy-server.conf"] and "-m 128" in new["/etc/memcached.conf"]
+
+
+def test_a_higher_rate_brings_web_servers_and_no_one_loses_a_replica() -> None:
+    grown = changed(make_plan(HALL_OF_NINE), **GROW)
+    after = changed(grown, requests_per_s=500)
+    assert [sum(Role.WEB in s.roles for s in plan.servers) for plan in (grown, after)] == [2, 3]
+    stops = path(grown, after, BLUEPRINT)
+    assert names(stops) == [PREPARE, MEET, SOFTWARE, SETTLE]
 
 
 def test_who_comes_back_is_emptied_first() -> None:

@@ -110,6 +110,10 @@ def restore_units(memory: Memory) -> Iterator[str]:
     """Mask again what was masked; what ran before reads its own files again."""
     if "daemon-reload" in memory["pending"]:
         daemon_reload(memory)
+    # What failed is remembered beyond its file, also when no more than a timer started it.
+    failed = must("systemctl", "list-units", "--failed", "--no-legend", "--plain").splitlines()
+    for gone in (line.split()[0] for line in failed if line.split()[1] == "not-found"):
+        run("systemctl", "reset-failed", gone)
     for name, before in reversed(list(memory["units"].items())):
         if before["file_state"].startswith("masked"):
             if not describe_unit(name)["file_state"].startswith("masked"):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
+from typing import Any
 
+from freehold.models.contents import Contents, Part
 from freehold.models.plan import PlannedServer
 from freehold.services.base import Errand
-from freehold.services.object_storage.blueprint import Role
-from freehold.services.object_storage.layout import devices
+from freehold.services.object_storage.blueprint import Objects, Role
+from freehold.services.object_storage.layout import Layout, devices, server_conf
 from freehold.services.object_storage.way import PREPARE, Stop
 
 PASS_LIMIT_S = 6 * 3600
 """One pass over everything that a server holds."""
+SURVEY_LIMIT_S = 600
 PATIENCE_S = 10
 """Between two words about connections that have not ended."""
 
@@ -21,25 +25,43 @@ def of(stop: Stop) -> tuple[Errand, ...]:
     if stop.closes:
         return tuple(_endpoint(stop, name) for name in (stop.layout.holder, stop.closes))
     if stop.name == PREPARE:
-        return tuple(_move(stop, s, passes=False) for s in stop.layout.with_role(Role.STORAGE))
+        return tuple(_move(stop, s, moves=False) for s in stop.layout.with_role(Role.STORAGE))
     outside = {member.server.server for member in stop.outside}
     moves = tuple(
-        _move(stop, s, passes=stop.moves and s.server not in outside, stops=s.server in outside)
+        _move(stop, s, moves=stop.moves or s.server in outside, stops=s.server in outside)
         for s in stop.everybody.with_role(Role.STORAGE)
         if stop.moves or s.server in stop.empties
     )
     return (*moves, *(_proxy(stop, server) for server in stop.idle_proxies()))
 
 
-def _move(stop: Stop, server: PlannedServer, *, passes: bool, stops: bool = False) -> Errand:
+def _move(stop: Stop, server: PlannedServer, *, moves: bool, stops: bool = False) -> Errand:
+    objects, ports = stop.everybody.objects(server), stop.layout.blueprint.ports
     given = {
-        "passes": passes,
+        "passes": passes(objects) if moves else [],
+        "program": program("passes"),
+        "niceness": stop.layout.blueprint.moving.niceness,
         "devices": list(devices(server)),
-        "objects": stop.everybody.objects(server).value,
+        "objects": objects.value,
         "stop": stops,
+        "ports": [stop.everybody.object_port(server), ports.container, ports.account],
+        "patience_s": PATIENCE_S,
         "limit_s": PASS_LIMIT_S,
     }
-    return Errand(server=server.server, script=_program("move"), given=given, timeout_s=5 * PASS_LIMIT_S)
+    return Errand(server=server.server, script=program("move"), given=given, timeout_s=5 * PASS_LIMIT_S)
+
+
+def passes(objects: Objects, *, replicate: bool = True) -> list[list[str]]:
+    """One pass over a storage server. Databases first: objects on their way tell them. Late updates come last."""
+    accounts, containers, conf = map(server_conf, ("account", "container", "object"))
+    mariadb = ["freehold_mariadb_objects.__main__", "replicator"]
+    replicators = [
+        ["swift.account.replicator", accounts, "once"],
+        ["swift.container.replicator", containers, "once"],
+        [*(mariadb if objects is Objects.MARIADB else ["swift.obj.replicator"]), conf, "once"],
+    ]
+    updaters = [["swift.obj.updater", conf, "once"], ["swift.container.updater", containers, "once"]]
+    return [*(replicators if replicate else ()), *updaters]
 
 
 def _endpoint(stop: Stop, name: str) -> Errand:
@@ -51,7 +73,7 @@ def _endpoint(stop: Stop, name: str) -> Errand:
         "close": name == stop.closes,
         "patience_s": PATIENCE_S,
     }
-    return Errand(server=name, script=_program("connections"), given=given, timeout_s=60)
+    return Errand(server=name, script=program("connections"), given=given, timeout_s=60)
 
 
 def _proxy(stop: Stop, server: PlannedServer) -> Errand:
@@ -64,8 +86,29 @@ def _proxy(stop: Stop, server: PlannedServer) -> Errand:
         "close": False,
         "patience_s": PATIENCE_S,
     }
-    return Errand(server=server.server, script=_program("connections"), given=given, timeout_s=60)
+    return Errand(server=server.server, script=program("connections"), given=given, timeout_s=60)
 
 
-def _program(name: str) -> str:
+def surveys(layout: Layout) -> tuple[Errand, ...]:
+    """What the customer keeps: any storage server can find it out."""
+    marks = {name: {"headers": f.headers, "hidden": f.hidden} for name, f in layout.blueprint.features.items()}
+    given = {"account": f"AUTH_{layout.customer}", "marks": marks}
+    servers = layout.with_role(Role.STORAGE)
+    return tuple(
+        Errand(server=s.server, script=program("survey"), given=given, timeout_s=SURVEY_LIMIT_S) for s in servers
+    )
+
+
+def contents(answer: Mapping[str, Any]) -> Contents:
+    found = [
+        Part(name=f"bucket {name}", objects=p["objects"], size_bytes=p["bytes"], features=tuple(p["features"]))
+        for name, p in sorted(answer.get("buckets", {}).items())
+    ]
+    if answer.get("account"):
+        found.append(Part(name="the account as a whole", features=tuple(answer["account"])))
+    return Contents(parts=tuple(found))
+
+
+def program(name: str) -> str:
+    """An errand's text."""
     return (resources.files("freehold.services.object_storage.errands") / f"{name}.py").read_text()

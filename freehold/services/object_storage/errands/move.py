@@ -9,10 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-NODE, CONF = Path("/srv/node"), "/etc/swift/freehold"
-OBJECT_CONF = f"{CONF}/object-server.conf"
+NODE = Path("/srv/node")
+DATABASE = (".db", ".db.pending")
+DATA = {"objects": (".data", ".ts", ".meta"), "accounts": DATABASE, "containers": DATABASE}
+"""What lies in partition/suffix/hash below these."""
+BESIDE = ("hashes.pkl", "hashes.invalid", ".ismount")
+STRAYS_MOST = 20
 UNITS = (
-    "freehold-updates.timer", "freehold-collector.timer", "freehold-auditor.timer",
+    "freehold-passes.timer", "freehold-collector.timer", "freehold-auditor.timer",
     "swift-object.service", "swift-container.service", "swift-account.service",
 )  # fmt: skip
 
@@ -20,48 +24,42 @@ UNITS = (
 def main() -> None:
     given = json.load(sys.stdin)
     began = time.time()
-    yield_to_customers()
-    failed = run_passes(given) if given["passes"] else []
-    devices = {name: holdings(name, given["objects"]) for name in given["devices"]}
-    stopped = given["stop"] and all(is_empty(found) for found in devices.values())
+    yield_to_customers(given["niceness"])
+    # Who leaves is empty but for what came late: an upload that began before the others knew that it leaves.
+    failed = [] if given["stop"] and is_empty(held(given)) else run_passes(given)
+    under_way = await_requests(given) if given["stop"] else 0
+    devices = held(given)
+    stopped = given["stop"] and not under_way and is_empty(devices)
     if stopped:
         # Nobody may write behind the count that lets the disk be erased: stop first, and count again.
         for unit in UNITS:
             subprocess.run(["systemctl", "stop", unit], capture_output=True, timeout=60, check=False)
-        devices = {name: holdings(name, given["objects"]) for name in given["devices"]}
-    print(json.dumps({"began": began, "failed": failed, "devices": devices, "stopped": stopped}))
+        devices = held(given)
+    print(
+        json.dumps({"began": began, "failed": failed, "devices": devices, "stopped": stopped, "under_way": under_way})
+    )
 
 
-def yield_to_customers() -> None:
+def yield_to_customers(niceness: int) -> None:
     """Behind every request, also where the kernel groups processes by session."""
-    os.setpriority(os.PRIO_PROCESS, 0, 10)
+    os.setpriority(os.PRIO_PROCESS, 0, niceness)
     with contextlib.suppress(OSError):  # it may lead a session already, and not every kernel has groups
         os.setsid()
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("10")
+        Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 def run_passes(given: dict[str, Any]) -> list[str]:
-    """Databases first: objects on their way tell them. Updates that are late come last."""
-    objects = ["/usr/bin/swift-object-replicator", OBJECT_CONF, "once"]
-    if given["objects"] == "mariadb":
-        objects = ["/usr/bin/python3", "-m", "freehold_mariadb_objects", "replicator", OBJECT_CONF, "once"]
-    passes = (
-        ["/usr/bin/swift-account-replicator", f"{CONF}/account-server.conf", "once"],
-        ["/usr/bin/swift-container-replicator", f"{CONF}/container-server.conf", "once"],
-        objects,
-        ["/usr/bin/swift-object-updater", OBJECT_CONF, "once"],
-        ["/usr/bin/swift-container-updater", f"{CONF}/container-server.conf", "once"],
-    )
-    failed = []
-    for command in passes:
-        done = subprocess.run(
-            ["runuser", "-u", "swift", "--", *command],
-            capture_output=True, text=True, timeout=given["limit_s"], check=False,
-        )  # fmt: skip
-        if done.returncode:
-            failed.append(f"{Path(command[0]).name}: {(done.stderr or done.stdout).strip()[-200:]}")
-    return failed
+    """What failed, in words."""
+    if not given["passes"]:
+        return []
+    done = subprocess.run(
+        ["runuser", "-u", "swift", "--", "/usr/bin/python3", "-c", given["program"], json.dumps(given["passes"])],
+        capture_output=True, text=True, timeout=given["limit_s"], check=False,
+    )  # fmt: skip
+    if done.returncode:
+        return [f"passes: {(done.stderr or done.stdout).strip()[-200:]}"]
+    return [f"{name}: {words}" for name, words in json.loads(done.stdout).items()]
 
 
 def holdings(device: str, objects: str) -> dict[str, Any]:
@@ -70,16 +68,54 @@ def holdings(device: str, objects: str) -> dict[str, Any]:
         "objects": (rows if objects == "mariadb" else files)(device),
         "databases": {kind: databases(device, kind) for kind in ("account", "container")},
         "pending": sum(1 for path in (NODE / device).glob("async_pending*/*/*") if path.is_file()),
+        "strays": strays(device),
         "free": room.f_bavail * room.f_frsize,
+        "total": room.f_blocks * room.f_frsize,
     }
 
 
-def is_empty(found: dict[str, Any]) -> bool:
-    return not found["objects"] and not any(found["databases"].values()) and not found["pending"]
+def await_requests(given: dict[str, Any]) -> int:
+    """Requests that are still served here, such as a slow upload: a proxy that knew of this server before is at it."""
+    end = time.monotonic() + given["patience_s"]
+    ports = " or ".join(f"sport = :{port}" for port in given["ports"])
+    while True:
+        told = subprocess.run(
+            ["ss", "-Htn", "state", "established", f"( {ports} )"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+        under_way = len(told.stdout.splitlines())
+        if not under_way or time.monotonic() > end:
+            return under_way
+        time.sleep(0.2)
+
+
+def held(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: holdings(name, given["objects"]) for name in given["devices"]}
+
+
+def is_empty(devices: dict[str, Any]) -> bool:
+    return not any(
+        any([found["objects"], *found["databases"].values(), found["pending"], found["strays"]])
+        for found in devices.values()
+    )
+
+
+def strays(device: str) -> list[str]:
+    """Files that are none of the above and none of what Swift may leave behind: nobody knows whose they are."""
+    found: list[str] = []
+    for folder, folders, names in os.walk(NODE / device):
+        where = Path(folder).relative_to(NODE / device)
+        if not where.parts:  # uploads that were cut off, the filesystem's own, MariaDB's own, what was counted
+            folders[:] = [n for n in folders if n not in ("tmp", "lost+found", "mariadb") and n[:13] != "async_pending"]
+        known = DATA.get(where.parts[0], BESIDE) if len(where.parts) == 4 else BESIDE
+        found += [str(where / name) for name in names if not name.startswith(".lock") and not name.endswith(known)]
+        if len(found) >= STRAYS_MOST:
+            break
+    return sorted(found)[:STRAYS_MOST]
 
 
 def rows(device: str) -> dict[str, list[Any]]:
-    query = f"SELECT hash, data_ts, COALESCE(meta_ts, ''), size FROM objects WHERE policy = 0 AND device = '{device}'"  # noqa: S608
+    query = f"SELECT hash, data_ts, COALESCE(meta_ts, ''), size FROM objects WHERE device = '{device}'"  # noqa: S608
     done = subprocess.run(
         ["runuser", "-u", "swift", "--", "mariadb", "--batch", "--skip-column-names", "--quick", "swift_objects"],
         input=query, capture_output=True, text=True, check=False, timeout=600,

@@ -21,7 +21,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from freehold.services.object_storage.probes.scan import open_ports, sees_an_open_port
+from freehold.services.object_storage.probes.scan import ALL_PORTS, PacketsLost, open_ports
 
 _PREFIX = "freehold-probe-"
 _ABANDONED_S = 900
@@ -195,10 +195,13 @@ class Probe:
         same(self.bucket in names, False, "the deleted bucket in the list of buckets")
 
     def ports(self) -> None:
-        if not sees_an_open_port():
-            raise Untrue("the scan did not find a port that was open for certain")
-        self.seen["open_ports"], self.seen["ports_tried"] = open_ports(self.given["address"]), 65535
-        same(self.seen["open_ports"], [self.given["port"]], "the open ports of the endpoint's address")
+        address, port = self.given["address"], self.given["port"]
+        try:
+            self.seen["open_ports"] = open_ports(address, control=(address, port))
+        except PacketsLost as error:
+            raise Untrue(str(error)) from error
+        self.seen["ports_tried"] = len(ALL_PORTS)
+        same(self.seen["open_ports"], [port], "the open ports of the endpoint's address")
 
     def keys(self) -> dict[str, int]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)

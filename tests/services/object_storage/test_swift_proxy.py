@@ -1,0 +1,151 @@
+"""What customers see while replicas differ: our corrections, on Swift's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from swift.common import utils
+from swift.common.error_limiter import ErrorLimiter
+from swift.common.ring import Ring
+from swift.common.swob import Request
+from swift.common.utils import Timestamp
+from swift.proxy.controllers import base
+
+from freehold.services.object_storage import swift_proxy
+from freehold.services.object_storage.rings import Generation, RingDevice, ring_of
+
+AskedFirst = Callable[[str, bool], set[str]]
+Find = Callable[[Any], bool]
+Answer = tuple[int, float]
+"""Status, and time of the object or of its deletion."""
+
+
+class Source:
+    def __init__(self, at: float) -> None:
+        self.timestamp = Timestamp(at)
+
+    def close(self) -> None:
+        pass
+
+
+def statuses(find: Find, answers: list[Answer], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What is left for the customer's answer when no replica can serve, after these came in this order."""
+    handler = base.GetOrHeadHandler.__new__(base.GetOrHeadHandler)
+    handler.server_type = "Object"
+    handler.node_iter, handler.concurrency, handler.newest = list(answers), 1, True
+    handler.latest_404_timestamp, handler.logger, handler.used_nodes = Timestamp.zero(), None, []
+
+    class Pile:
+        inflight = 1
+
+        def __init__(self, _: int) -> None:
+            pass
+
+        def spawn(self, *_: object) -> None:
+            status, at = handler.node_iter[len(handler.statuses)]
+            for kept, value in zip(
+                (handler.statuses, handler.reasons, handler.bodies, handler.source_headers),
+                (status, "", None, []), strict=True,
+            ):  # fmt: skip
+                kept.append(value)
+            if status == 404:
+                handler.latest_404_timestamp = max(handler.latest_404_timestamp, Timestamp(at))
+            else:
+                handler.sources.append(Source(at))
+
+        def waitfirst(self, _: object) -> bool:
+            return False
+
+        def __iter__(self) -> object:
+            return iter(())
+
+    class Policies:
+        concurrency_timeout = 1
+
+    monkeypatch.setattr(base, "GreenAsyncPile", Pile)
+    handler.app = type("App", (), {"get_policy_options": lambda *_: Policies})()
+    handler.policy = None
+    handler.logger = type("Logger", (), {"thread_locals": None})()
+    assert find(handler) is False
+    return [int(status) for status in handler.statuses]
+
+
+DELETED = [(200, 1.0), (404, 2.0)]
+
+
+def test_an_older_replica_does_not_count_against_a_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert statuses(swift_proxy.find_source, DELETED, monkeypatch) == [404]
+
+
+def test_swift_itself_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When this fails, Swift has learned it, and our proxy is no longer needed."""
+    assert statuses(base.GetOrHeadHandler._find_source, DELETED, monkeypatch) == [200, 404]
+
+
+class App:
+    request_node_count = staticmethod(lambda replicas: 2 * replicas)
+
+    @staticmethod
+    def sort_nodes(nodes: list[Any], policy: Any = None) -> list[Any]:
+        return sorted(nodes, key=lambda node: node["ip"] != "10.0.0.4")  # the newcomer first
+
+
+@pytest.fixture
+def asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AskedFirst:
+    """The addresses that are asked first for something of this kind: of three servers, or after a fourth came."""
+    monkeypatch.setattr(utils, "HASH_PATH_SUFFIX", b"of the instance")
+    monkeypatch.setattr(swift_proxy, "_failed_at", {})
+    old = tuple(RingDevice(f"10.0.0.{n}", 6201, "d1", zone=n) for n in (1, 2, 3))
+    new = (*old, RingDevice("10.0.0.4", 6201, "d1", zone=4))
+    generations = (Generation(2, old), Generation(2, new))
+    now, before = tmp_path / "now", tmp_path / "before"
+    for folder, ring in ((now, ring_of("a", generations, 6)), (before, ring_of("a", generations[:1], 6))):
+        folder.mkdir()
+        (folder / "container.ring.gz").write_bytes(ring.ring)
+    three, four = (Ring(str(folder), ring_name="container") for folder in (before, now))
+    begin = swift_proxy.node_iter({"container": three})
+
+    def asked(kind: str, grown: bool) -> set[str]:
+        ring, first = four if grown else three, set()
+        for partition in range(64):
+            nodes = base.NodeIter.__new__(base.NodeIter)
+            begin(nodes, kind, App, ring, partition, None, Request.blank("/"))
+            first.add(nodes.primary_nodes[0]["ip"])
+            assert {n["id"] for n in nodes.primary_nodes} == {n["id"] for n in ring.get_part_nodes(partition)}
+        return first
+
+    return asked
+
+
+@pytest.mark.parametrize("kind", ["container", "Container"])
+def test_listings_come_first_from_servers_that_had_them_before(kind: str, asked_first: AskedFirst) -> None:
+    """After a rebalance some server is to have a listing that it does not have yet."""
+    assert asked_first(kind, True) == {"10.0.0.1", "10.0.0.2", "10.0.0.3"}
+
+
+@pytest.mark.parametrize("count", [ErrorLimiter.increment, ErrorLimiter.limit])
+def test_listings_come_last_from_a_server_that_failed(
+    count: Callable[..., Any], asked_first: AskedFirst, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the others' next pass it knows nothing of what was written while it was away, or had no room."""
+    now = 1000.0
+    monkeypatch.setattr(swift_proxy, "time", SimpleNamespace(monotonic=lambda: now))
+    note = swift_proxy.failing(count)
+    note(ErrorLimiter(60, 10), {"ip": "10.0.0.2", "port": 6201, "device": "d1"})
+    assert asked_first("container", False) == {"10.0.0.1", "10.0.0.3"}
+    now += swift_proxy.AWAY_S
+    assert asked_first("container", False) == {"10.0.0.1", "10.0.0.2", "10.0.0.3"}
+
+
+@pytest.mark.parametrize(("kind", "newest"), [("Container", False), ("Account", False), ("Object", True)])
+def test_only_objects_are_asked_for_the_newest(kind: str, newest: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of listings the newest is not known: what Swift compares is when the bucket was made."""
+    seen = []
+    monkeypatch.setattr(swift_proxy, "_find_source", lambda handler: seen.append(handler.newest) or True)
+    handler = type("Handler", (), {"server_type": kind, "newest": True})()
+    swift_proxy.find_source(handler)
+    assert seen == [newest]
