@@ -14,6 +14,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from freehold.errors import FreeholdError
 from freehold.logs import bound
+from freehold.metrics.own import FAILURES, WORDS
 
 log = structlog.get_logger(__name__)
 
@@ -44,13 +45,22 @@ class _AroundActivity(ActivityInboundInterceptor):
             try:
                 return await super().execute_activity(input)
             except FreeholdError as error:
+                _count(error.type)
                 log.warning("activity failed", error=error.type, reason=str(error)[:LONGEST_MESSAGE])
                 raise ApplicationError(
                     str(error)[:LONGEST_MESSAGE], type=error.type, non_retryable=not error.retryable
                 ) from error
+            except Exception as error:
+                _count(type(error).__name__)
+                raise
             finally:
                 if beats is not None:
                     beats.cancel()
+
+
+def _count(error: str) -> None:
+    labels = {"activity": activity.info().activity_type, "error": error}
+    activity.metric_meter().create_counter(FAILURES, WORDS[FAILURES]).add(1, labels)
 
 
 async def _beat(fn: Callable[..., Any], every_s: float) -> None:

@@ -11,10 +11,16 @@ from typing import Any
 
 from temporalio.converter import StorageDriverStoreContext
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import Info
 
 NOWHERE = StorageDriverStoreContext(target=None)
+
+
+def sandbox(*packages: str) -> ContextFreeSandbox:
+    """The default sandbox, in which the modules of these packages are those outside: they are not loaded again for
+    every run. So they may hold no state of a run, and a test looks at what they use."""
+    return ContextFreeSandbox(restrictions=SandboxRestrictions.default.with_passthrough_modules(*packages))
 
 
 class ContextFreeSandbox(SandboxedWorkflowRunner):

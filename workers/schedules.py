@@ -26,11 +26,13 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from freehold.models.base import Model
+from freehold.models.evaluation import EvaluateRequest
 from freehold.models.watch import WatchRequest
 from freehold.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+EVALUATE = "evaluate-scaling"
 TRY_AGAIN_S = 10.0
 MISSED = timedelta(minutes=1)
 """What should have started while Temporal was down is started late by no more than this."""
@@ -38,17 +40,22 @@ MISSED = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Regular:
-    """A procedure that is started every `every_s` seconds, or when the run before has ended; never when that is 0."""
+    """A procedure that is started every `every_s` seconds; never when that is 0."""
 
     id: str
     procedure: str
     every_s: int
     request: Model
+    overlap: ScheduleOverlapPolicy = ScheduleOverlapPolicy.BUFFER_ONE
+    """What becomes of a start while the run before goes on."""
 
 
 def regulars(settings: Settings) -> Sequence[Regular]:
-    watch_s = settings.cable_watch_s
-    return (Regular("watch-cables", "WatchCables", watch_s, WatchRequest(every_s=max(watch_s, 1))),)
+    watch_s, scaling_s = settings.cable_watch_s, settings.scaling_every_s
+    return (
+        Regular("watch-cables", "WatchCables", watch_s, WatchRequest(every_s=max(watch_s, 1))),
+        Regular(EVALUATE, "EvaluateScaling", scaling_s, EvaluateRequest(), ScheduleOverlapPolicy.SKIP),
+    )
 
 
 async def keep_schedules(client: Client, settings: Settings) -> None:
@@ -76,7 +83,7 @@ async def bring_about(client: Client, regular: Regular, task_queue: str) -> None
     wanted = Schedule(
         action=ScheduleActionStartWorkflow(regular.procedure, regular.request, id=regular.id, task_queue=task_queue),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=regular.every_s))]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=MISSED),
+        policy=SchedulePolicy(overlap=regular.overlap, catchup_window=MISSED),
     )
 
     def update(found: ScheduleUpdateInput) -> ScheduleUpdate:

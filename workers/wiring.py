@@ -22,21 +22,25 @@ from activities.inventory import InventoryActivities
 from activities.metrics import MetricsActivities
 from activities.notices import NoticeActivities
 from activities.removal import RemovalActivities
+from activities.scaling import ScalingActivities
 from activities.servers import ServerActivities
 from activities.service import ServiceActivities
 from activities.switches import SwitchActivities
 from freehold.devices.base import Devices, Secrets
 from freehold.inventory import Inventory
 from freehold.policy import Policies
+from freehold.scaling import ScalingRules
 from freehold.services import load_all
 from freehold.settings import Settings
 from freehold.web.accounts import Accounts
 from workers.interceptor import Around
-from workers.sandbox import ContextFreeSandbox
+from workers.sandbox import sandbox
 from workflows.consolidate_data import ConsolidateData
 from workflows.decommission_instance import DecommissionInstance
+from workflows.evaluate_scaling import EvaluateScaling
 from workflows.install_hardware import InstallHardware
 from workflows.provision_instance import ProvisionInstance
+from workflows.recommend_scaling import RecommendScaling
 from workflows.remove_hardware import RemoveHardware
 from workflows.scale_down import ScaleDown
 from workflows.scale_up import ScaleUp
@@ -53,6 +57,8 @@ WORKFLOWS: Sequence[type] = (
     RemoveHardware,
     SwitchSession,
     WatchCables,
+    EvaluateScaling,
+    RecommendScaling,
 )
 FAILING: Sequence[type[BaseException]] = (ValidationError,)
 """Errors that fail a run at once instead of blocking it."""
@@ -68,7 +74,7 @@ WORKFLOW_TASKS = 8
 OPTIONS: Mapping[str, Any] = {
     "max_concurrent_activities": THREADS,
     "max_concurrent_workflow_tasks": WORKFLOW_TASKS,
-    "workflow_runner": ContextFreeSandbox(),
+    "workflow_runner": sandbox("workflows"),
     "workflow_failure_exception_types": FAILING,
     # A dead worker's runs wait no longer than this for it.
     "sticky_queue_schedule_to_start_timeout": timedelta(seconds=3),
@@ -107,6 +113,7 @@ def activities(parts: Parts, client: Client) -> list[Callable[..., Any]]:
         DataActivities(devices, inventory),
         ServiceActivities(devices, inventory, parts.secrets),
         MetricsActivities(inventory, settings),
+        ScalingActivities(inventory, ScalingRules(settings.scaling_file), settings, client),
         NoticeActivities(settings, policies, parts.secrets),
         IdentityActivities(client, Accounts(settings.accounts_file), policies),
     )

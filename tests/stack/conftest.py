@@ -111,7 +111,8 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = own_settings(tmp_path_factory.mktemp("stack") / "home")
-    with guarded(Stack(settings.model_copy(update={"scrape_interval_s": 1}))) as made:
+    often = {"scrape_interval_s": 1, "instance_scrape_interval_s": 1}
+    with guarded(Stack(settings.model_copy(update=often))) as made:
         made.run("up")
         yield made
 

@@ -85,10 +85,7 @@ def test_prometheus_scrapes_stack(running: Stack) -> None:
     assert {each["metric"]["job"] for each in up} == {"prometheus", "temporal", "workers"}
 
 
-def test_prometheus_scrapes_an_instance(stack: Stack) -> None:
-    quick = stack.settings.model_copy(update={"instance_scrape_interval_s": 1})
-    stack.settings = quick
-    stack.run("up")
+def test_prometheus_scrapes_an_instance(running: Stack) -> None:
     instance: Name = "acme-1"
 
     class Metrics(BaseHTTPRequestHandler):
@@ -102,14 +99,14 @@ def test_prometheus_scrapes_an_instance(stack: Stack) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Metrics) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         groups = [TargetGroup(targets=(f"127.0.0.1:{server.server_port}",), labels={"role": "web"})]
-        assert write_targets(quick, instance, groups).changed
-        assert not write_targets(quick, instance, groups).changed
+        assert write_targets(running.settings, instance, groups).changed
+        assert not write_targets(running.settings, instance, groups).changed
         query = 'objects_stored{freehold_instance="acme-1", role="web"}'
-        [found] = eventually(lambda: scraped(stack, query))
+        [found] = eventually(lambda: scraped(running, query))
         assert found["value"][1] == "42"
-        assert remove_targets(quick, instance).changed
-        assert not remove_targets(quick, instance).changed
-        eventually(lambda: not scraped(stack, query))
+        assert remove_targets(running.settings, instance).changed
+        assert not remove_targets(running.settings, instance).changed
+        eventually(lambda: not scraped(running, query))
         server.shutdown()
 
 
@@ -256,6 +253,8 @@ def test_runs_as_an_ordinary_user(open_folder: Path, stack: Stack) -> None:
     python = shutil.which("python3", path="/usr/bin")
     if not python or not _same_version(python):
         pytest.skip("the system's Python is not the version that our packages were installed for")
+    # Without what Debian's own packages add to that Python, which does not go with ours.
+    subprocess.run([python, "-m", "venv", "--without-pip", open_folder / "venv"], check=True, timeout=60)
     binaries = {
         "TEMPORAL_CLI": find_temporal(stack.settings, print),
         "PROMETHEUS": find_prometheus(stack.settings, print),
@@ -268,7 +267,7 @@ def test_runs_as_an_ordinary_user(open_folder: Path, stack: Stack) -> None:
         stack.settings.model_copy(
             update={"home": home, "cache": home, "database_url": f"sqlite:///{home}/freehold.db"}
         ),
-        prefix=(str(shutil.which("runuser")), "-u", "nobody", "--", python),
+        prefix=(str(shutil.which("runuser")), "-u", "nobody", "--", str(open_folder / "venv/bin/python")),
         environment={**environment, "HOME": str(home), "PYTHONPATH": _python_path(), "PATH": "/usr/bin:/bin"},
     )
     with guarded(user):

@@ -1,0 +1,1 @@
+"""What is measured: Freehold's own metrics, and what Prometheus knows of the instances."""
