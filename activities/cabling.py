@@ -11,6 +11,7 @@ from freehold import cables
 from freehold.devices.base import Devices
 from freehold.errors import CablingWrong, DeviceUnreachable
 from freehold.inventory import Inventory
+from freehold.metrics.own import DRIFT, WORDS
 from freehold.models.cabling import CablingReport, Verdict
 from freehold.models.installation import JudgeInput
 from freehold.models.plan import Plan
@@ -51,7 +52,10 @@ class CablingActivities:
     @activity.defn
     def watch_ports(self, given: WatchInput) -> WatchReport:
         """Look at the ports of all instances once. Reads only; a switch that does not answer is named."""
-        return watch(self._inventory, self._devices, given.opened)
+        report = watch(self._inventory, self._devices, given.opened)
+        drift = activity.metric_meter().create_gauge(DRIFT, WORDS[DRIFT])
+        drift.set(len(report.differs), {"what": "cables"})
+        return report
 
     def _settled(self, plan: Plan, labels: Collection[str] = (), beside: Collection[str] = ()) -> CablingReport:
         """The report as soon as all is right, or when neighbours have had time to show up."""

@@ -10,12 +10,15 @@ from temporalio import activity
 
 from activities.evidence import observation
 from freehold.devices.base import Devices
-from freehold.errors import NotFound
+from freehold.errors import DeviceError, DeviceUnreachable, NotFound
 from freehold.inventory import Inventory
 from freehold.models.change import Change, Round, Way, WaypointRef, WaypointServer, WaypointView
+from freehold.models.contents import Contents
 from freehold.models.instance import EvidenceKind
+from freehold.models.plan import Plan
 from freehold.models.server import ServerResult
-from freehold.models.work import Changed
+from freehold.models.work import Changed, ExportInput, PlanRef
+from freehold.planning.change import refuse_used
 from freehold.services import service
 from freehold.services.base import Errand, Waypoint
 
@@ -60,6 +63,30 @@ class DataActivities:
         return found
 
     @activity.defn
+    def check_use(self, change: Change) -> None:
+        """Refuse a change that switches off a feature which the customer uses. Reads only."""
+        refuse_used(change.before.request, change.after.request, self._contents(change.before))
+
+    @activity.defn
+    def contents(self, given: PlanRef) -> Contents:
+        """What the customer keeps, in outline; or why an instance at its end cannot say it. Reads only."""
+        try:
+            return self._contents(self._inventory.instance(given.instance).plan).outlined()
+        except DeviceError as error:
+            return Contents(unknown=str(error))
+
+    @activity.defn
+    def export(self, given: ExportInput) -> Round:
+        """Write more of what the customer keeps to a host of theirs; goes on where it was. The last proof is kept."""
+        plan = self._inventory.instance(given.instance).plan
+        chosen = service(plan.request.service)
+        found = chosen.exported(plan, given.target, self._run(chosen.export(plan, given.target))[1])
+        if found.done:
+            seen = observation("export", given.instance, EvidenceKind.DATA, found.words, found.observed)
+            self._inventory.keep_evidence(seen)
+        return found
+
+    @activity.defn
     def come_back(self, way: Way) -> Changed:
         """Let the inventory remember what a change left behind that was taken back."""
         change = way.change
@@ -68,6 +95,16 @@ class DataActivities:
             return Changed(changed=False)
         self._inventory.update_plan(change.instance, plan)
         return Changed(changed=True)
+
+    def _contents(self, plan: Plan) -> Contents:
+        """What the customer keeps. Raises DeviceUnreachable when nobody can say."""
+        chosen, silent = service(plan.request.service), []
+        for errand in chosen.survey(plan):
+            try:
+                return chosen.contents(self._run(errand)[1])
+            except DeviceError as error:
+                silent.append(str(error))
+        raise DeviceUnreachable(f"nobody can say what {plan.instance} holds: {'; '.join(silent)}")
 
     def _waypoint(self, given: WaypointRef) -> tuple[Change, Waypoint]:
         change = self._inventory.change(given.instance)

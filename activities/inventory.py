@@ -7,11 +7,13 @@ from functools import partial
 
 from temporalio import activity
 
+from activities.evidence import observation
 from activities.servers import before_file
-from freehold.errors import Conflict, NotFound
+from freehold.errors import BadInput, Conflict, NotFound
 from freehold.inventory import Inventory
 from freehold.models.change import Change
-from freehold.models.instance import Evidence, Instance, InstanceState
+from freehold.models.contents import ExportTarget
+from freehold.models.instance import Evidence, EvidenceKind, Instance, InstanceState
 from freehold.models.plan import Plan
 from freehold.models.policy import Procedure
 from freehold.models.request import DecommissionRequest, InstanceRequest
@@ -20,6 +22,7 @@ from freehold.planning.change import DOWN, DRAIN, UP, is_already, next_plan
 from freehold.planning.provision import plan_instance
 from freehold.planning.snapshot import InventorySnapshot
 from freehold.policy import Policies
+from freehold.scheduling import is_within_contract
 from freehold.services import service
 
 DIRECTIONS = {Procedure.SCALE_UP: UP, Procedure.SCALE_DOWN: DOWN, Procedure.CONSOLIDATE: DRAIN}
@@ -38,7 +41,9 @@ class InventoryActivities:
 
     @activity.defn
     def drop_lease(self, given: LeaseInput) -> None:
-        """Give the right back, if this run has it."""
+        """Give the right back, if this run has it, and keep how long its steps took, when it says so."""
+        if given.took:
+            self._inventory.keep_evidence(_timing(given))
         self._inventory.drop_lease(given.instance, given.workflow_id, given.run_id)
 
     @activity.defn
@@ -79,14 +84,16 @@ class InventoryActivities:
         chosen, asked = service(instance.service), request.applied_to(instance.plan.request)
         now = self._inventory.snapshot().draining(request.drain)
         active = instance.state is InstanceState.ACTIVE
-        if active and is_already(instance.plan, asked, chosen.needs(asked), now):
+        if active and is_already(instance.plan, asked, chosen.needs(asked), now, keep=request.keep_disabled):
             return ChangeResult(change=Change(before=instance.plan, after=instance.plan), exists=True)
 
         def make(before: Plan, now: InventorySnapshot) -> Plan:
-            return next_plan(chosen, before, asked, now, DIRECTIONS[given.procedure], request.drain)
+            how = {"dead": request.dead, "keep": request.keep_disabled}
+            return next_plan(chosen, before, asked, now, DIRECTIONS[given.procedure], request.drain, **how)
 
         change = self._inventory.place_change(request, make)
-        return ChangeResult(change=change, approval=self._policies.of(given.procedure, change.after))
+        scheduled = is_within_contract(self._inventory, request, change.after)
+        return ChangeResult(change=change, approval=self._policies.of(given.procedure, change.after, scheduled))
 
     @activity.defn
     def unplace_change(self, given: ChangeInput) -> Changed:
@@ -138,13 +145,24 @@ class InventoryActivities:
             return PlanResult(plan=instance.plan, exists=True)
         if instance.target is not None:
             raise Conflict(f"{instance.name} is being changed; abort that or wait until it ends.")
+        if request.export is not None:
+            self._refuse_foreign(instance, request.export)
         plan = instance.plan.model_copy(update={"procedure": "decommission", "diffs": ()})
         disks = ", ".join(f"{s.server} {d}" for s in plan.servers for d in s.disks)
         why = f"this destroys all data of {instance.name} for ever, on {disks}"
-        if request.return_to_storeroom and plan.installs:
-            why += f"; {', '.join(plan.installs)} then go back to the storeroom"
+        if request.return_to_storeroom and plan.from_storeroom:
+            why += f"; {', '.join(plan.from_storeroom)} then go back to the storeroom"
         approval = self._policies.of(Procedure.DECOMMISSION, plan)
         return PlanResult(plan=plan, approval=approval.model_copy(update={"why": why}))
+
+    def _refuse_foreign(self, instance: Instance, target: ExportTarget) -> None:
+        """A customer's data go to a host of theirs, in the network of the instance."""
+        there = [h.name for h in self._inventory.hosts(instance.customer) if h.site == instance.site and h.powered]
+        if target.host not in there:
+            raise BadInput(
+                f"export.host {target.host!r} is no host of {instance.customer} at site {instance.site}; "
+                f"allowed: {', '.join(there) or 'there is none'}"
+            )
 
     @activity.defn
     def keep_plan(self, plan: Plan) -> None:
@@ -196,3 +214,14 @@ class InventoryActivities:
             return self._inventory.instance(name)
         except NotFound:
             return None
+
+
+def _timing(given: LeaseInput) -> Evidence:
+    steps = {each.step: each.seconds for each in given.took}
+    return observation(
+        "timing",
+        given.instance,
+        EvidenceKind.TIMING,
+        f"the steps of {given.procedure} took {sum(steps.values()):.0f} s",
+        {"procedure": given.procedure, "steps": steps},
+    )

@@ -6,7 +6,7 @@ from temporalio import activity
 
 from activities.evidence import observation
 from freehold.devices.base import Devices
-from freehold.errors import ProofFailed
+from freehold.errors import Conflict, DeviceError, DeviceUnreachable, ProofFailed
 from freehold.inventory import Inventory
 from freehold.models.instance import EvidenceKind
 from freehold.models.plan import DeviceDiff, Plan
@@ -35,9 +35,8 @@ class ServerActivities:
             diff = server.preview(whole_intent(given.plan, given.server))
             if given.keep:
                 snapshot = server.snapshot()
-                self._inventory.keep_file(
-                    given.plan.instance, before_file(given.server), snapshot.model_dump_json().encode()
-                )
+                fingerprint = snapshot.model_dump_json().encode()
+                self._inventory.keep_files(given.plan.instance, {before_file(given.server): fingerprint})
                 diff = diff.model_copy(update={"before": snapshot.hash})
         return diff
 
@@ -47,6 +46,22 @@ class ServerActivities:
         plan = self._inventory.instance(given.instance).plan
         stages = {stage.name: stage for stage in service(plan.request.service).stages(plan)}
         intent = next((i for i in stages[given.stage].intents if i.server == given.server), None)
+        return self._apply(given, intent)
+
+    @activity.defn
+    def freeze(self, given: ServerRef) -> ServerResult:
+        """Let customers only read, as far as this server has a say. Repeating it changes nothing."""
+        plan = self._inventory.instance(given.instance).plan
+        intent = next((i for i in service(plan.request.service).frozen(plan) if i.server == given.server), None)
+        return self._apply(given, intent)
+
+    @activity.defn
+    def thaw(self, given: ServerRef) -> ServerResult:
+        """Let customers write again. Repeating it changes nothing."""
+        plan = self._inventory.instance(given.instance).plan
+        return self._apply(given, whole_intent(plan, given.server))
+
+    def _apply(self, given: ServerRef, intent: ServerIntent | None) -> ServerResult:
         if intent is None:
             return ServerResult(server=given.server, changed=False)
         with self._devices.server(self._inventory.access(given.server)) as server:
@@ -91,6 +106,18 @@ class ServerActivities:
                 "replace the disk or retry"
             )
         return record
+
+    @activity.defn
+    def check_silent(self, given: ServerRef) -> None:
+        """Refuse to take a server for dead that answers, whatever it says. Changes nothing."""
+        try:
+            with self._devices.server(self._inventory.access(given.server)):
+                words = "answers: drain it as one that lives, so that nothing is lost that only it has"
+        except DeviceUnreachable:
+            return
+        except DeviceError as error:
+            words = f"is not dead, something answers in its place: {error}"
+        raise Conflict(f"{given.server} {words}; or switch it off first.")
 
     @activity.defn
     def check_as_before(self, given: ServerRef) -> None:

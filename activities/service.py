@@ -33,8 +33,7 @@ class ServiceActivities:
         """Make every secret of the instance that does not exist yet, and keep its builder files."""
         instance = self._inventory.instance(given.instance)
         plan, chosen = instance.newest, service(instance.service)
-        needs = chosen.secrets(plan)
-        made = [need.name for need in needs if self._secrets.ensure(need.name, partial(self._make, plan, need))]
+        made = self._secrets.ensure_all({n.name: partial(self._make, plan, n) for n in chosen.secrets(plan)})
         self._keep_builders(instance.plan)
         return Changed(changed=bool(made), diff="\n".join(f"+ {name}" for name in made))
 
@@ -60,23 +59,24 @@ class ServiceActivities:
         """Observe a claim from the hosts it is about and keep what was seen. Raises ProofFailed when it is not so."""
         plan = self._inventory.instance(given.instance).newest
         probes = self._probes(plan, given.kind)
-        kept: list[str] = []
-        for probe in probes:
-            with self._devices.server(self._inventory.access(probe.host)) as host:
-                seen = host.run(probe.script, probe.given, timeout_s=probe.timeout_s)
-            evidence = self._evidence(given, probe, seen)
-            self._inventory.keep_evidence(evidence)
-            kept.append(evidence.id)
-            if not evidence.holds:
-                raise ProofFailed(f"{probe.host}: not true that {probe.claim}: {seen.get('error', seen)}")
+        observed: list[Evidence] = []
+        try:
+            for probe in probes:
+                with self._devices.server(self._inventory.access(probe.host)) as host:
+                    seen = host.run(probe.script, probe.given, timeout_s=probe.timeout_s)
+                observed.append(self._evidence(given, probe, seen))
+                if not observed[-1].holds:
+                    raise ProofFailed(f"{probe.host}: not true that {probe.claim}: {seen.get('error', seen)}")
+        finally:
+            self._inventory.keep_evidence(*observed)
         if not probes:
             note = f"no host of {'this' if given.kind is ProbeKind.CUSTOMER else 'another'} customer to probe from"
             return ProbeResult(evidence=(), note=note)
-        return ProbeResult(evidence=tuple(kept), note="; ".join(f"{p.host}: {p.claim}" for p in probes))
+        kept = tuple(evidence.id for evidence in observed)
+        return ProbeResult(evidence=kept, note="; ".join(f"{p.host}: {p.claim}" for p in probes))
 
     def _keep_builders(self, plan: Plan) -> None:
-        for name, content in service(plan.request.service).builders(plan).items():
-            self._inventory.keep_file(plan.instance, name, content)
+        self._inventory.keep_files(plan.instance, service(plan.request.service).builders(plan))
 
     def _make(self, plan: Plan, need: SecretNeed) -> str:
         if need.kind is SecretKind.PASSWORD:

@@ -3,11 +3,14 @@ started from another run's form inherits that run's values."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Protocol
+
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
-    from freehold.models.procedure import ProcedureView, StepState
+    from freehold.models.procedure import StepState, StepView, Waiting
 
 INSTANCE = SearchAttributeKey.for_keyword("FreeholdInstance")
 CUSTOMER = SearchAttributeKey.for_keyword("FreeholdCustomer")
@@ -19,7 +22,20 @@ ALL = (INSTANCE, CUSTOMER, SITE, STEP, WAITING_FOR)
 BUSY = (StepState.RUNNING, StepState.WAITING, StepState.PARKED, StepState.UNDOING)
 
 
-def show(view: ProcedureView) -> None:
+class Shown(Protocol):
+    """What the attributes say of a run."""
+
+    instance: str
+    customer: str
+    site: str
+    waiting: Waiting | None
+    outcome: str
+
+    @property
+    def steps(self) -> Collection[StepView]: ...
+
+
+def show(view: Shown) -> None:
     """Bring the attributes to what the view says; nothing is sent when they say so already."""
     has = workflow.info().typed_search_attributes
     last = has.get(STEP) or ""
@@ -40,6 +56,6 @@ def show(view: ProcedureView) -> None:
         workflow.upsert_search_attributes(updates)
 
 
-def _is_ours(step: str, view: ProcedureView) -> bool:
+def _is_ours(step: str, view: Shown) -> bool:
     """Whether the attribute names a step of this run that is over; between two steps it stays, to save an event."""
     return any(s.name == step and s.state is StepState.DONE for s in view.steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
 from typing import Protocol
 
 from temporalio import workflow
@@ -10,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.checklist import Checklist, ConfirmItems
     from freehold.models.plan import Plan
     from freehold.models.procedure import ProcedureView, StepState, StepView, Waiting
+    from freehold.models.request import Because
     from workflows import attributes, details
     from workflows.people import People
 
@@ -34,8 +37,10 @@ class Board:
         self.hands: Hands | None = None
         self.waiting: Waiting | None = None
         self.outcome = ""
+        self.because: Because | None = None
         self._plan: Plan | None = None
         self._plan_hash = ""
+        self._stale = False
         self._steps: dict[str, StepView] = {}
         workflow.set_query_handler("progress", self.view)
 
@@ -79,6 +84,10 @@ class Board:
                 self._steps[name] = view.model_copy(update={"state": StepState.STOPPED})
         self.show()
 
+    @property
+    def steps(self) -> Collection[StepView]:
+        return self._steps.values()
+
     def view(self) -> ProcedureView:
         return ProcedureView(
             procedure=self.procedure,
@@ -92,9 +101,16 @@ class Board:
             checklist=self.hands.checklist() if self.hands else None,
             messages=tuple(self.people.records),
             outcome=self.outcome,
+            because=self.because,
         )
 
     def show(self) -> None:
-        view = self.view()
-        workflow.set_current_details(details.render(view, workflow.info().workflow_id))
-        attributes.show(view)
+        """What is searched by changes at once; what is read, when all that happens at this moment has happened."""
+        attributes.show(self)
+        if not self._stale:
+            self._stale = True
+            asyncio.get_running_loop().call_soon(self._show_details)
+
+    def _show_details(self) -> None:
+        self._stale = False
+        workflow.set_current_details(details.render(self.view(), workflow.info().workflow_id))

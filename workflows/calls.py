@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,8 @@ def named_after(step: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _step.reset(token)
+        with suppress(ValueError):  # a run that is put away half-way is closed from elsewhere, which keeps its own
+            _step.reset(token)
 
 
 def _call(method: Callable[..., Any], given: Any, *, summary: str = "", **options: Any) -> Any:

@@ -83,13 +83,14 @@ class Decisions:
             aborted = asyncio.ensure_future(workflow.wait_condition(lambda: self._abort is not None))
             try:
                 await workflow.wait([task, aborted], return_when=asyncio.FIRST_COMPLETED)
-                if task.done():
-                    return task.result()
+            except asyncio.CancelledError:
+                await _cancelled(task)
+                raise
             finally:
                 aborted.cancel()
-                if not task.done():
-                    task.cancel()
-                    await workflow.wait([task])
+            if task.done():
+                return task.result()
+            await _cancelled(task)
         assert self._abort is not None
         raise Undone("aborted", f"{self._abort.operator} aborted it")
 
@@ -247,3 +248,10 @@ class Decisions:
                 return f"noted; {missing} more must approve"
         self._decision = said
         return f"{name_of(said)} accepted"
+
+
+async def _cancelled(task: asyncio.Future[T]) -> None:
+    """Cancel it, and wait until it has ended: nothing runs on beside an undo."""
+    if not task.done():
+        task.cancel()
+        await workflow.wait([task])

@@ -38,7 +38,7 @@ def render(view: ProcedureView, workflow_id: str) -> str:
     work = _open_items(view.checklist) if view.checklist and not view.outcome else ""
     decides = view.waiting is not None and view.waiting.kind == "approval"
     middle = [plan, _steps(view)] if decides else [_steps(view), plan]
-    parts = [_call_to_act(view, workflow_id), work, _messages(view), *middle, "---", "_Freehold_"]
+    parts = [_call_to_act(view, workflow_id), _because(view), work, _messages(view), *middle, "---", "_Freehold_"]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
@@ -50,6 +50,14 @@ def _call_to_act(view: ProcedureView, workflow_id: str) -> str:
         return f"### {what}: {view.outcome}"
     step = next((s.name for s in view.steps if s.state in BUSY), "")
     return f"### {what} is at work{f': {step}' if step else ''}\n\nNobody is asked for anything."
+
+
+def _because(view: ProcedureView) -> str:
+    """Why the schedule asked for it; the figures and their picture are a click away."""
+    if view.because is None:
+        return ""
+    look = f" [The figures and the forecast]({view.because.page})." if view.because.page else ""
+    return f"**Why:** {_cut(view.because.words, 600)}{look}"
 
 
 def _heading(waiting: Waiting) -> str:

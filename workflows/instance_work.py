@@ -51,6 +51,8 @@ ERASE = "erase disks"
 METRICS = "scrape metrics"
 SERVICE = "prove service"
 ISOLATION = "prove isolation"
+KEPT = ("active", "gone")
+"""Ends after which is remembered how long everything took."""
 
 
 class InstanceWork:
@@ -75,9 +77,13 @@ class InstanceWork:
     async def drop_lease(self) -> None:
         await call(InventoryActivities.drop_lease, lease(self.ref.instance), **policies.QUICK)
 
+    async def _end_lease(self, outcome: str) -> None:
+        took = self._steps.took if outcome in KEPT else ()
+        await call(InventoryActivities.drop_lease, lease(self.ref.instance, took), **policies.QUICK)
+
     async def end(self, outcome: str, reason: str = "", step: str = "plan") -> Outcome:
         """Give the lease back as the last part of `step`, and show how it ended."""
-        await self._steps.do(step, self.drop_lease)
+        await self._steps.do(step, lambda: self._end_lease(outcome))
         await self._steps.finish(outcome)
         return self.outcome(outcome, reason)
 
@@ -175,10 +181,10 @@ class InstanceWork:
             await self._look_at_server(plan, server, keep=True)
         self._steps.note(INSTALL, f"done and verified, see run {run}")
 
-    async def remove_hardware(self, servers: Sequence[str]) -> None:
+    async def remove_hardware(self, servers: Sequence[str], none: str = "none of its servers came from there") -> None:
         """Where servers with erased disks go back to the storeroom."""
         if not servers:
-            self._steps.skip(STOREROOM, "none of its servers came from there")
+            self._steps.skip(STOREROOM, none)
             return
         await self._steps.do(STOREROOM, lambda: self._remove_hardware(tuple(servers)))
 
@@ -207,6 +213,15 @@ class InstanceWork:
 
     async def close_ports(self, plan: Plan) -> None:
         await together(self._switches.apply(plan.switch_undo(switch)) for switch in plan.switches())
+
+    async def freeze(self) -> None:
+        """Let customers only read: server by server, so that no request is dropped."""
+        for ref in self._refs(self.plan):
+            await call(ServerActivities.freeze, ref, summary=ref.server, **policies.DEVICE)
+
+    async def thaw(self) -> None:
+        for ref in self._refs(self.plan):
+            await call(ServerActivities.thaw, ref, summary=ref.server, **policies.DEVICE)
 
     # -- secrets, servers, metrics ---------------------------------------------------------------------
 

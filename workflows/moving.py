@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -27,8 +29,7 @@ class Moving:
         """All that a waypoint wants. Repeating it, also half-way, goes on where it stands."""
         await self._configure(ref, waypoint)
         if waypoint.settles:
-            with self._steps.may_pause():
-                await self._settle(step, ref)
+            await self.rounds(step, lambda said: self._settle(ref, said))
 
     async def _configure(self, ref: WaypointRef, waypoint: WaypointView) -> None:
         if not waypoint.rolling:
@@ -41,20 +42,23 @@ class Moving:
         given = WaypointServer(**dict(ref), server=server)
         await call(DataActivities.configure, given, summary=_said(ref, server), **policies.DEVICE)
 
-    async def _settle(self, step: str, ref: WaypointRef) -> None:
+    async def _settle(self, ref: WaypointRef, said: str) -> Round:
+        return await call(DataActivities.settle, ref, summary=_said(ref, said), **policies.LONG)
+
+    async def rounds(self, step: str, work: Callable[[str], Awaitable[Round]]) -> None:
         """Rounds until the proof. Without progress it fails in the words of the service, so that people look."""
-        pace = Pace(workflow.now())
-        number = 0
-        while True:
-            number += 1
-            found = await call(DataActivities.settle, ref, summary=_said(ref, f"round {number}"), **policies.LONG)
-            self._steps.note(step, pace.words(found, workflow.now()))
-            if found.done:
-                return
-            if pace.idle_rounds >= policies.IDLE_ROUNDS:
-                raise ApplicationError(f"{pace.idle_rounds} rounds brought nothing: {found.words}", type="NoProgress")
-            await self._steps.while_paused()
-            await workflow.sleep(policies.BETWEEN_ROUNDS, summary=_said(ref, "before the next round"))
+        with self._steps.may_pause():
+            pace = Pace(workflow.now())
+            for number in itertools.count(1):
+                found = await work(f"round {number}")
+                self._steps.note(step, pace.words(found, workflow.now()))
+                if found.done:
+                    return
+                if pace.idle_rounds >= policies.IDLE_ROUNDS:
+                    words = f"{pace.idle_rounds} rounds brought nothing: {found.words}"
+                    raise ApplicationError(words, type="NoProgress")
+                await self._steps.while_paused()
+                await workflow.sleep(policies.BETWEEN_ROUNDS, summary="before the next round")
 
 
 class Pace:

@@ -23,16 +23,18 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.identity import Identities, signal_ref, update_ref
     from freehold.models.people import same_person
     from freehold.models.procedure import MessageRecord
-    from freehold.models.request import Abort, Approve, Pause, Reject, Resume, Retry, Withdraw
+    from freehold.models.request import Abort, Accept, Approve, Dismiss, Pause, Reject, Resume, Retry, Withdraw
     from freehold.models.wording import in_words
     from workflows import policies
     from workflows.identities import Sender
 
-Said = Approve | Reject | Withdraw | Retry | Pause | Resume | Abort | ConfirmItems
+Said = Approve | Reject | Withdraw | Accept | Dismiss | Retry | Pause | Resume | Abort | ConfirmItems
 MODELS: dict[str, type[Said]] = {
     "approve": Approve,
     "reject": Reject,
     "withdraw": Withdraw,
+    "accept": Accept,
+    "dismiss": Dismiss,
     "retry": Retry,
     "pause": Pause,
     "resume": Resume,

@@ -31,11 +31,21 @@ QUICK: dict[str, Any] = {
 DEVICE: dict[str, Any] = {**QUICK, "start_to_close_timeout": timedelta(minutes=15)}
 """A device works on it."""
 
+EVALUATION: dict[str, Any] = {
+    **QUICK,
+    "start_to_close_timeout": timedelta(minutes=5),
+    "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=2), maximum_attempts=3),
+}
+"""A look at thousands of instances. When the metrics do not answer, the next one comes soon enough."""
+
 LONG: dict[str, Any] = {**DEVICE, "start_to_close_timeout": timedelta(hours=12)}
 """Erasing disks and moving data."""
 
 PARKED_FOR = timedelta(days=7)
 """A parked step waits this long for `retry` or `abort`; then the procedure undoes what it did."""
+
+RECOMMENDED_FOR = timedelta(days=14)
+"""A recommendation waits this long for operators; when it is still needed then, it is made again."""
 
 SWITCH_ANSWER = timedelta(seconds=90)
 """A switch's answer takes at most this long; then the same change is handed in again (which is harmless)."""
@@ -69,6 +79,9 @@ BETWEEN_ROUNDS = timedelta(seconds=2)
 
 PAUSED_FOR = timedelta(days=7)
 """After so long a pause data moves on by itself: an instance between two plans is harder to repair."""
+
+PROOF_HOLDS = timedelta(minutes=15)
+"""So long a server is taken to be as empty as it was proven to be; then it is proven anew before it is cleared."""
 
 IDLE_ROUNDS = 20
 """After so many rounds in which nothing got less, moving data has stopped and people are asked."""

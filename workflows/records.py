@@ -14,13 +14,19 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.procedure import MessageRecord
     from freehold.models.request import Approve
     from freehold.models.watch import PortDeed
-    from freehold.models.work import LeaseInput
+    from freehold.models.work import LeaseInput, StepTime
 
 
-def lease(instance: str) -> LeaseInput:
+def lease(instance: str, took: Sequence[StepTime] = ()) -> LeaseInput:
     """The lease of the running procedure on an instance."""
     info = workflow.info()
-    return LeaseInput(instance=instance, procedure=info.workflow_type, workflow_id=info.workflow_id, run_id=info.run_id)
+    return LeaseInput(
+        instance=instance,
+        procedure=info.workflow_type,
+        workflow_id=info.workflow_id,
+        run_id=info.run_id,
+        took=tuple(took),
+    )
 
 
 def approval_evidence(plan: Plan, approvals: Sequence[Approve], messages: Sequence[MessageRecord] = ()) -> Evidence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 from temporalio import workflow
@@ -9,14 +10,17 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.data import DataActivities
     from activities.inventory import InventoryActivities
+    from activities.servers import ServerActivities
     from activities.service import ServiceActivities
     from freehold.models.change import Change, Way, WaypointRef, WaypointView
     from freehold.models.plan import Plan
     from freehold.models.procedure import Outcome
     from freehold.models.request import ScaleRequest
-    from freehold.models.work import ChangeInput, ChangeResult, ChangingProcedure, ProbeKind
+    from freehold.models.work import ChangeInput, ChangeResult, ChangingProcedure, ProbeKind, ServerRef
+    from freehold.planning.change import switched_off
     from workflows import policies
     from workflows.calls import call
+    from workflows.consequences import EMPTY, FENCE, RETIRE, consequences
     from workflows.ends import to_the_end
     from workflows.instance_work import (
         APPROVAL,
@@ -28,14 +32,14 @@ with workflow.unsafe.imports_passed_through():
         PORTS,
         SECRETS,
         SERVICE,
+        STOREROOM,
         InstanceWork,
     )
     from workflows.moving import Moving
     from workflows.records import undo_evidence
     from workflows.steps import Steps, Work
 
-EMPTY = "prove empty"
-RETIRE = "clear what leaves"
+USE = "check use of features"
 CLOSE = "close its ports"
 FREE = "free what left"
 NOTHING_LEAVES = "no server leaves"
@@ -51,9 +55,12 @@ class Scaling:
         self._work = InstanceWork(self.steps, request)
         self._moving = Moving(self.steps)
         self._before: Plan | None = None
+        self.steps.because(request.because)
         self._waypoints: tuple[WaypointView, ...] = ()
         self._reached = ""
         self._way_back: list[WaypointView] | None = None
+        self._proven_at: datetime | None = None
+        self._clearing = False
 
     async def run(self) -> Outcome:
         self.steps.expect("plan", APPROVAL, INSTALL, CABLES, PORTS, SECRETS)
@@ -67,16 +74,20 @@ class Scaling:
             return await self._work.end("active", "it is already so")
         if self._request.dry_run:
             return await self._work.end("planned")
-        approval = planned.approval.model_copy(update={"why": f"{planned.approval.why}; {self._consequences()}"})
+        approval = planned.approval.model_copy(
+            update={"why": f"{planned.approval.why}; {consequences(self._change, self._request)}"}
+        )
         await self._work.approve(approval)
         await self._work.install_hardware(approval, self._look_again)
         await self._join()
+        await self._check_use(USE)
         await self._go()
         await self.steps.do(SERVICE, lambda: self._work.prove(ProbeKind.CUSTOMER))
         await self.steps.do(ISOLATION, lambda: self._work.prove(ProbeKind.STRANGER))
+        await self._check_use(USE)
         if self._change.leaving.servers:
             # A proof grows old while a run is parked, and nothing is erased on an old one.
-            await self.steps.do(EMPTY, partial(self._reach, self._waypoints[-1], step=EMPTY))
+            await self.steps.do(EMPTY, partial(self._prove_empty, EMPTY))
         else:
             self.steps.skip(EMPTY, NOTHING_LEAVES)
         self.steps.no_way_back("what leaves is being cleared and erased, as approved")
@@ -90,8 +101,12 @@ class Scaling:
             await self.steps.do("plan", self._work.take_lease, undo=self._work.drop_lease, park=False)
         planned = await self.steps.do("plan", self._place, undo=self._drop, park=False)
         if not planned.exists:
-            self.steps.expect(*(w.name for w in self._waypoints), SERVICE, ISOLATION, EMPTY)
-            self.steps.expect(RETIRE, CLOSE, ERASE, FREE, METRICS)
+            if self._change.given_up.servers:
+                await self.steps.do("plan", self._refuse_living, park=False)
+            await self._check_use("plan", park=False)
+            self.steps.expect(*([USE] if self._switched_off else []), *self._way(), SERVICE, ISOLATION, EMPTY)
+            self.steps.expect(RETIRE, CLOSE, ERASE, *([STOREROOM] if self._request.return_to_storeroom else []))
+            self.steps.expect(FREE, METRICS)
             await self.steps.do("plan", self._look_at_devices, park=not self._request.dry_run)
         return planned
 
@@ -103,6 +118,16 @@ class Scaling:
         if not planned.exists:
             await self._find_way()
         return planned
+
+    async def _refuse_living(self) -> None:
+        """What still answers is emptied before it leaves; only what is silent may be given up."""
+        for server in self._change.given_up.servers:
+            ref = ServerRef(instance=self._request.instance, server=server.server)
+            await call(ServerActivities.check_silent, ref, summary=server.server, **policies.DEVICE)
+
+    def _way(self) -> tuple[str, ...]:
+        first, *others = (w.name for w in self._waypoints)
+        return (first, *([FENCE] if self._change.given_up.servers else []), *others)
 
     async def _find_way(self) -> None:
         self._waypoints = await call(DataActivities.waypoints, Way(change=self._change), **policies.QUICK)
@@ -118,21 +143,18 @@ class Scaling:
             await call(InventoryActivities.keep_target, plan, **policies.QUICK)
         self.steps.plan = plan
 
+    async def _check_use(self, step: str, park: bool = True) -> None:
+        """Nobody loses a feature that they use: asked when it is planned, and again, because time goes by."""
+        if self._switched_off:
+            await self.steps.do(step, self._find_use, park=park)
+
+    async def _find_use(self) -> None:
+        await call(DataActivities.check_use, self._change, **policies.DEVICE)
+
     async def _look_again(self) -> None:
         """The plan was changed in the hall: other servers may join."""
         await self._look_at_devices(installed=True)
         await self._find_way()
-
-    def _consequences(self) -> str:
-        """What cannot be taken back, and from which step on."""
-        leaving = self._change.leaving.servers
-        until = f"it can be aborted until {EMPTY} is done, and keeps what was written meanwhile"
-        if not leaving:
-            return f"no server leaves; {until}"
-        disks = [f"{s.server} {disk}" for s in leaving for disk in s.disks]
-        erased = f", and {', '.join(disks)} erased" if disks else ""
-        names = ", ".join(s.server for s in leaving)
-        return f"{names} {'leaves' if len(leaving) == 1 else 'leave'}{erased}; {until}: from {RETIRE} on only forward"
 
     # -- what joins ------------------------------------------------------------------------------------
 
@@ -163,11 +185,23 @@ class Scaling:
             elif number == turning:
                 undo = partial(self._go_back, waypoint.name)
             await self.steps.do(waypoint.name, partial(self._reach, waypoint), undo=undo)
+            if number == 0 and self._change.given_up.servers:
+                await self.steps.do(FENCE, self._shut_out)
+                self.steps.no_way_back(f"nobody can go back to {', '.join(self._change.after.dead)}, which is shut out")
+
+    async def _shut_out(self) -> None:
+        """A dead server that wakes up has missed writes and deletions. Behind closed ports it cannot serve them."""
+        await self._work.close_ports(self._change.given_up)
 
     async def _reach(self, waypoint: WaypointView, step: str = "") -> None:
         self._reached = waypoint.name
         ref = WaypointRef(instance=self._request.instance, waypoint=waypoint.name)
         await self._moving.reach(step or waypoint.name, ref, waypoint)
+
+    async def _prove_empty(self, step: str) -> None:
+        """The last waypoint once more: what leaves has stopped, so nothing is written to it behind the count."""
+        await self._reach(self._waypoints[-1], step)
+        self._proven_at = workflow.now()
 
     async def _clear(self) -> None:
         await self._work.clear(self._change.joining)
@@ -200,16 +234,30 @@ class Scaling:
     # -- what leaves -----------------------------------------------------------------------------------
 
     async def _retire(self) -> Outcome:
-        leaving = self._change.leaving
-        if leaving.servers:
-            await self.steps.do(RETIRE, lambda: self._work.remove(leaving))
+        emptied = self._change.emptied
+        if emptied.servers:
+            await self.steps.do(RETIRE, self._clear_leaving)
+        if self._change.leaving.servers:
             await self.steps.do(CLOSE, self._close_leaving)
-            await self.steps.do(ERASE, lambda: self._work.erase(leaving))
-        else:
+        if emptied.servers:
+            await self.steps.do(ERASE, lambda: self._work.erase(emptied))
+        if not self._change.leaving.servers:
             self._skip((RETIRE, CLOSE, ERASE), NOTHING_LEAVES)
+        elif not emptied.servers:
+            self._skip((RETIRE, ERASE), "what leaves does not answer; it is out of use until its disks are erased")
+        if self._request.return_to_storeroom:
+            await self._work.remove_hardware([s.server for s in emptied.servers], "there is none to be taken out")
         await self.steps.do(FREE, self._settle)
         await self.steps.do(METRICS, self._work.watch)
         return await self._work.end("active", step=METRICS)
+
+    async def _clear_leaving(self) -> None:
+        """Nothing is cleared on a proof that has grown old, e.g. because no worker ran; what is stopped stays so."""
+        assert self._proven_at is not None, "what leaves was never proven to be empty"
+        if not self._clearing and workflow.now() - self._proven_at > policies.PROOF_HOLDS:
+            await self._prove_empty(RETIRE)
+        self._clearing = True
+        await self._work.remove(self._change.emptied)
 
     async def _close_leaving(self) -> None:
         await self._work.close_ports(await call(InventoryActivities.leaving, self._work.ref, **policies.QUICK))
@@ -227,9 +275,15 @@ class Scaling:
             return {}
         return {
             "joins": [s.server for s in self._change.joining.servers],
-            "leaves": [s.server for s in self._change.leaving.servers],
+            "leaves": [s.server for s in self._change.emptied.servers],
+            "dead": list(self._change.after.dead),
+            "disabled": [s.server for s in self._change.after.disabled],
             "waypoints": [w.name for w in self._waypoints],
         }
+
+    @property
+    def _switched_off(self) -> tuple[str, ...]:
+        return switched_off(self._change.before.request, self._change.after.request)
 
     @property
     def _change(self) -> Change:

@@ -19,7 +19,8 @@ with workflow.unsafe.imports_passed_through():
     from freehold.models.plan import Plan
     from freehold.models.policy import ApprovalPolicy
     from freehold.models.procedure import Outcome, StepState
-    from freehold.models.request import Abort, Approve
+    from freehold.models.request import Abort, Approve, Because
+    from freehold.models.work import StepTime
     from workflows import policies
     from workflows.board import Board, Hands
     from workflows.calls import named_after
@@ -64,6 +65,10 @@ class Steps:
     def hands(self, hands: Hands) -> None:
         self._board.hands = hands
 
+    def because(self, reason: Because | None) -> None:
+        """Show why the schedule asked for this."""
+        self._board.because = reason
+
     def is_about(self, customer: str, site: str) -> None:
         """Fill in what the request did not say but the plan does."""
         self._board.customer, self._board.site = customer, site
@@ -78,6 +83,15 @@ class Steps:
     def note(self, name: str, note: str) -> None:
         """Put a few words beside a step."""
         self._board.note(name, note)
+
+    @property
+    def took(self) -> tuple[StepTime, ...]:
+        """How long each step took that is done."""
+        return tuple(
+            StepTime(step=s.name, seconds=s.seconds)
+            for s in self._board.view().steps
+            if s.state is StepState.DONE and s.seconds is not None
+        )
 
     # -- what is done ----------------------------------------------------------------------------------
 
@@ -136,13 +150,19 @@ class Steps:
         return tuple(self._decisions.approvals.values())
 
     async def wait_for_hands(
-        self, whom: str, reason: str, until: datetime, messages: tuple[str, ...], ready: Callable[[], bool]
+        self,
+        whom: str,
+        reason: str,
+        until: datetime,
+        messages: tuple[str, ...],
+        ready: Callable[[], bool],
+        kind: str = "checklist",
     ) -> Said | None:
         """Wait until `ready`, or until a person decides otherwise, whose message is the answer.
 
         Raises Undone when time runs out.
         """
-        said = await self._decisions.wait("checklist", whom, reason, until, messages, ready)
+        said = await self._decisions.wait(kind, whom, reason, until, messages, ready)
         if said is None and not ready():
             raise Undone("lapsed", f"it was not done until {until:%Y-%m-%d %H:%M} UTC: {reason}")
         return said

@@ -75,7 +75,7 @@ def test_up_and_down_again(asking: Asking) -> None:
 def test_a_change_that_is_dropped_leaves_nothing(asking: Asking) -> None:
     before = asking.inventory.fingerprint()
     change = asking.change(tier="distributed").change
-    asking.inventory.keep_file("acme-1", before_file(change.joining.servers[0].server), b"{}")
+    asking.inventory.keep_files("acme-1", {before_file(change.joining.servers[0].server): b"{}"})
     assert [asking.drop(), asking.drop()] == [True, False]
     assert asking.inventory.holds("acme-1") == tuple((h, "acme-1") for h in change.before.holds)
     assert asking.inventory.fingerprint() == before

@@ -19,13 +19,19 @@ from temporalio.client import Client, WorkflowHandle
 
 from freehold.lab.technician import Technician
 from freehold.logs import configure_logs
+from freehold.models.contents import ExportTarget
+from freehold.models.evaluation import EvaluateRequest, Settled
 from freehold.models.network import PortChange, PortConfig, PortMode, SwitchChange
+from freehold.models.request import ScaleRequest
+from freehold.models.scaling import Contract, Mode
 from freehold.models.session import ChangeTicket, SessionState
 from freehold.settings import LogLevel
 from tests.conftest import running_temporal
+from tests.metrics.server import fake_prometheus, usage
 from tests.workflows import test_install_hardware as install
 from tests.workflows import test_watch as watching
 from tests.workflows.rig import Rig, running_rig, until_waiting, view
+from tests.workflows.test_evaluate_scaling import keep_rules
 from tests.workflows.test_faults import Fails
 from tests.workflows.test_remove_hardware import removing
 from tests.workflows.test_scaling_faults import FailsAt
@@ -94,6 +100,13 @@ async def aborted(rig: Rig) -> Ended:
 async def decommissioned(rig: Rig) -> Ended:
     await rig.approved(await rig.provision())
     handle = await rig.decommission()
+    await rig.approved(handle)
+    return handle
+
+
+async def exported(rig: Rig) -> Ended:
+    await rig.approved(await rig.provision())
+    handle = await rig.decommission(export=ExportTarget(host="acme-host", folder="/srv/export"))
     await rig.approved(handle)
     return handle
 
@@ -208,6 +221,16 @@ async def consolidated(rig: Rig) -> Ended:
     return handle
 
 
+async def given_up(rig: Rig) -> Ended:
+    """A server that died."""
+    await scaled_up(rig)
+    storage = [s.server for s in rig.inventory.instance("acme-1").plan.servers if "storage" in s.roles]
+    rig.devices.power(storage[0], on=False)
+    handle = await rig.consolidate(storage[0], dead=True)
+    await rig.approved(handle)
+    return handle
+
+
 async def replanned(rig: Rig) -> Ended:
     """A port turns out to be broken; the changed plan is approved, too."""
     parent, child = await install.installing(rig)
@@ -238,6 +261,58 @@ async def removed_for(rig: Rig) -> Ended:
     return rig.client.get_workflow_handle("decommission-acme-1")
 
 
+async def evaluated(rig: Rig) -> Ended:
+    """Nothing has a contract."""
+    await rig.approved(await rig.provision())
+    handle = await rig.start("EvaluateScaling", "evaluate-scaling", EvaluateRequest())
+    await handle.result()
+    return handle
+
+
+async def scaling_started(rig: Rig) -> Ended:
+    """One instance asks for more, and there are no metrics of the other."""
+    for name in ("acme-1", "beta-1"):
+        await rig.approved(await rig.provision(name))
+        rig.inventory.set_contract(name, Contract(mode=Mode.APPROVE))
+    handle = await rig.start("EvaluateScaling", "evaluate-scaling", EvaluateRequest())
+    await handle.result()
+    return handle
+
+
+async def recommended(rig: Rig) -> Ended:
+    await rig.approved(await rig.provision())
+    rig.inventory.set_contract("acme-1", Contract(mode=Mode.RECOMMEND))
+    await (await rig.start("EvaluateScaling", "evaluate-scaling", EvaluateRequest())).result()
+    handle = rig.client.get_workflow_handle("recommend-scaling-acme-1")
+    await until_waiting(handle, "recommendation")
+    return handle
+
+
+async def recommendation_accepted(rig: Rig) -> Ended:
+    handle = await recommended(rig)
+    await handle.execute_update("accept", {"operator": "olivia"})
+    await handle.result()
+    return handle
+
+
+async def recommendation_dismissed(rig: Rig) -> Ended:
+    handle = await recommended(rig)
+    await handle.signal("dismiss", {"operator": "olivia"})
+    await handle.result()
+    return handle
+
+
+async def recommendation_settled(rig: Rig) -> Ended:
+    """Revised once, then not needed any more."""
+    handle = await recommended(rig)
+    wanted = ScaleRequest(instance="acme-1", capacity_gib=3, requested_by="evaluate-scaling")
+    given = {"instance": "acme-1", "customer": "acme", "site": "north", "mode": Mode.RECOMMEND, "procedure": "ScaleUp"}
+    await handle.signal("revise", {**given, "wanted": wanted.model_dump(mode="json")})
+    await handle.signal("settle", Settled(instance="acme-1", words="its figures do not ask for it any more"))
+    await handle.result()
+    return handle
+
+
 RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = {
     "ProvisionInstance-active": (active, {}),
     "ProvisionInstance-waived": (waived, {"approval": {"waive_installed": True}}),
@@ -253,15 +328,22 @@ RECORDED: dict[str, tuple[Callable[[Rig], Awaitable[Ended]], dict[str, Any]]] = 
     "ScaleUp-came-back": (came_back, {}),
     "ScaleDown-active": (scaled_down, {}),
     "ConsolidateData-active": (consolidated, {}),
+    "ConsolidateData-given-up": (given_up, {}),
     "InstallHardware-installed": (installed, {"hall": install.storeroom_hall()}),
     "InstallHardware-replanned": (replanned, {"hall": install.storeroom_hall()}),
     "ProvisionInstance-replanned": (replanned_for, {"hall": install.storeroom_hall()}),
     "RemoveHardware-removed": (removed, {"hall": install.storeroom_hall()}),
     "DecommissionInstance-returned": (removed_for, {"hall": install.storeroom_hall()}),
     "DecommissionInstance-gone": (decommissioned, {}),
+    "DecommissionInstance-exported": (exported, {}),
     "DecommissionInstance-rejected": (kept, {}),
     "SwitchSession-continued": (continued_session, {}),
     "SwitchSession-running": (running_session, {}),
+    "EvaluateScaling-nothing": (evaluated, {}),
+    "EvaluateScaling-started": (scaling_started, {}),
+    "RecommendScaling-accepted": (recommendation_accepted, {}),
+    "RecommendScaling-dismissed": (recommendation_dismissed, {}),
+    "RecommendScaling-settled": (recommendation_settled, {}),
     "WatchCables-nothing": (watch_finds_nothing, {}),
     "WatchCables-closed-and-opened": (watch_closes_and_opens, {}),
 }
@@ -292,8 +374,12 @@ def _portable(part: dict[str, Any]) -> dict[str, Any]:
 async def _rig(client: Client, home: Path, settings: dict[str, Any]) -> AsyncIterator[Rig]:
     fails = Fails(watch=1) if "parked" in home.name or "aborted" in home.name else Fails()
     stops = FailsAt("drain" if "came-back" in home.name else "")
-    async with running_rig(client, home, worker={"interceptors": [Around(), fails, stops]}, **settings) as rig:
-        yield rig
+    keep_rules(home)
+    with fake_prometheus() as metrics:
+        metrics.instances = {"acme-1": usage(0.9)}
+        worker = {"interceptors": [Around(), fails, stops]}
+        async with running_rig(client, home, worker=worker, prometheus_server=metrics.url, **settings) as rig:
+            yield rig
 
 
 async def _parked(rig: Rig) -> Ended:

@@ -90,12 +90,12 @@ def request(name: str = "acme-1", **fields: Any) -> InstanceRequest:
 
 
 async def view(handle: WorkflowHandle[Any, Any]) -> ProcedureView:
-    """Asked again when the worker that is asked dies."""
+    """Asked again when the worker that is asked dies, or when none has asked the server for work yet."""
     while True:
         try:
             result: ProcedureView = await handle.query("progress", result_type=ProcedureView)
         except RPCError as error:
-            if error.status is not RPCStatusCode.CANCELLED:
+            if error.status not in (RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION):
                 raise
         else:
             return result

@@ -24,26 +24,10 @@ from temporalio.worker import (
 
 from freehold.devices.simulated import SimulatedServer
 from tests.conftest import TemporalServer
+from tests.sweep.acts import PARKING, UNDOING
 from tests.workflows.rig import Rig, killed, killed_rig, running_rig, until_waiting, view
 from workers.interceptor import Around
 from workflows import policies
-
-# In the order of the procedure. `place` and what comes before it touch nothing and refuse instead of parking.
-PARKING = (
-    "preview_switch",
-    "preview_server",
-    "keep_plan",
-    "keep_evidence",
-    "verify_cables",
-    "hand_in",
-    "apply_changes",
-    "issue_secrets",
-    "apply_stage",
-    "watch",
-    "probe",
-    "set_state",
-)
-UNDOING = ("undo_plan", "withdraw_secrets", "remove", "erase_if_ours", "unwatch", "check_as_before", "release")
 
 
 class Fails(Interceptor):

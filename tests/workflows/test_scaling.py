@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 
-from freehold.errors import ProofFailed
+from freehold.errors import Conflict, ProofFailed
 from freehold.models.change import Change, Round, WaypointRef
 from freehold.models.instance import EvidenceKind, InstanceState
 from freehold.models.procedure import StepState
@@ -98,6 +99,57 @@ async def test_a_drain_without_room_or_of_an_unknown_server_is_refused_at_once(r
         assert rig.everything() == before
 
 
+async def test_a_dead_server_is_shut_out_and_others_take_over(rig: Rig) -> None:
+    """Nothing is asked of it, nobody waits for it; it cannot be used again before its disks are known to be erased."""
+    await compact(rig)
+    assert (await rig.approved(await rig.scale_up(tier="distributed"))).outcome == "active"
+    plan = rig.inventory.instance("acme-1").plan
+    dead = next(s for s in plan.servers if "storage" in s.roles)
+    held = rig.devices.state(dead.server)
+    with pytest.raises(WorkflowFailureError) as refused:
+        await (await rig.consolidate(dead.server, dead=True)).result()
+    assert isinstance(refused.value.cause, ApplicationError) and refused.value.cause.type == "Conflict"
+    assert f"{dead.server} answers" in refused.value.cause.message
+    assert rig.inventory.instance("acme-1").state is InstanceState.ACTIVE
+
+    rig.devices.power(dead.server, on=False)
+    handle = await rig.consolidate(dead.server, dead=True)
+    waiting = (await until_waiting(handle)).waiting
+    assert waiting is not None and f"{dead.server} is given up unerased" in waiting.reason
+    assert "from shut out what is dead on only forward" in waiting.reason
+    ended = await rig.approved(handle)
+    assert (ended.outcome, ended.details["leaves"], ended.details["dead"]) == ("active", [], [dead.server])
+    assert len(ended.details["joins"]) == 1
+    steps = {s.name: s.state for s in (await view(handle)).steps}
+    assert steps["shut out what is dead"] is StepState.DONE and steps["erase disks"] is StepState.SKIPPED
+    assert rig.devices.state(dead.server) == held, "nothing was done to it"
+    for nic in dead.nics:
+        assert nic.switch_port not in rig.devices.state(nic.switch), "its ports are closed"
+    _holds_just_its_plan(rig)
+
+    found = rig.inventory.hall().device(dead.server)
+    assert "not erased" in found.out_of_use
+    with pytest.raises(Conflict, match="still has data of acme-1"):
+        rig.inventory.set_out_of_use({dead.server: ""})
+    rig.inventory.set_erased(dead.server, "new disks", "olivia")
+    assert rig.inventory.set_out_of_use({dead.server: ""})
+    record = rig.inventory.evidence("acme-1", EvidenceKind.ERASE)[-1]
+    assert record.observed["server"] == dead.server and record.observed["operator"] == "olivia"
+
+
+async def test_a_dead_server_may_be_kept_until_it_is_shut_out(rig: Rig) -> None:
+    await compact(rig)
+    assert (await rig.approved(await rig.scale_up(tier="distributed"))).outcome == "active"
+    dead = next(s.server for s in rig.inventory.instance("acme-1").plan.servers if "storage" in s.roles)
+    rig.devices.power(dead, on=False)
+    before = rig.everything()
+    handle = await rig.consolidate(dead, dead=True)
+    await until_waiting(handle)
+    await handle.execute_update("reject", {"operator": "amir"})
+    assert (await handle.result()).outcome == "rejected"
+    assert rig.everything() == before
+
+
 async def test_dry_run_returns_the_plan_and_takes_nothing(rig: Rig) -> None:
     await compact(rig)
     before = rig.everything()
@@ -121,7 +173,8 @@ async def test_what_is_already_so_ends_at_once(rig: Rig) -> None:
     [
         ({"name": "nobody-1"}, "NotFound", "nobody-1"),
         ({"tier": "huge"}, "BadInput", "tier"),
-        ({"capacity_gib": 99_999, "tier": "distributed"}, "CannotPlace", "server"),
+        ({"capacity_gib": 90_000, "tier": "distributed"}, "CannotPlace", "server"),
+        ({"requests_per_s": 999}, "BadInput", "requests_per_s 999 is outside tier 'compact'; allowed: 1 to 120"),
         ({"features": ("versioning",)}, "BadInput", "feature"),
     ],
 )
@@ -191,6 +244,30 @@ async def test_rounds_that_bring_nothing_park(rig: Rig, monkeypatch: pytest.Monk
     seen = await until_waiting(handle, "retry")
     assert seen.waiting is not None and "2 rounds brought nothing: srv-9 has no room" in seen.waiting.reason
     stuck[0] = Round(done=True, words="room was made")
+    await handle.execute_update("retry", {"operator": "olivia"})
+    assert (await handle.result()).outcome == "active"
+
+
+async def test_a_target_that_dies_parks_in_words_and_goes_on_when_it_is_back(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(policies.LONG, "retry_policy", RetryPolicy(maximum_attempts=1))
+    await compact(rig)
+    handle = await rig.scale_up(tier="distributed")
+    await until_waiting(handle)
+    target = next(s.server for s in rig.inventory.change("acme-1").joining.servers if "storage" in s.roles)
+    dies, honest = [target], ObjectStorage.judge
+
+    def judge(self: ObjectStorage, change: Change, waypoint: WaypointRef, answers: Any) -> Round:
+        if waypoint.waypoint == "prepare servers" and dies:
+            rig.devices.power(dies.pop(), on=False)
+        return honest(self, change, waypoint, answers)
+
+    monkeypatch.setattr(ObjectStorage, "judge", judge)
+    await handle.execute_update("approve", {"operator": "amir"})
+    seen = (await until_waiting(handle, "retry")).waiting
+    assert seen is not None and f"copy data: {target}: no answer" in seen.reason and "abort" in seen.messages
+    rig.devices.power(target, on=True)
     await handle.execute_update("retry", {"operator": "olivia"})
     assert (await handle.result()).outcome == "active"
 
