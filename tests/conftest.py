@@ -1,15 +1,15 @@
-"""Fixtures for all tests: one real Temporal server per session."""
+"""For all tests: one real Temporal server per session, and who does which tests when several processes share them."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -30,6 +30,7 @@ class TemporalServer:
     """A development server of this test session. Share it: use task queues and workflow ids of your own."""
 
     settings: Settings
+    pid: int
 
     @property
     def address(self) -> str:
@@ -80,16 +81,19 @@ def running_temporal(home: Path) -> Iterator[TemporalServer]:
     home.mkdir(parents=True, exist_ok=True)
     command = server.server_command(settings, find_temporal(settings, print))
     log = settings.home / "temporal.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
+    with log.open("wb") as output, running(command, output) as process:
         asyncio.run(_prepare(settings, process, log))
-        yield TemporalServer(settings)
+        yield TemporalServer(settings, process.pid)
+
+
+@contextmanager
+def running(command: Sequence[str], output: int | IO[bytes] = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that dies with this context, and with this process, however that ends."""
+    process = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--", *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+    )
+    try:
+        yield process
     finally:
         process.terminate()
         try:
@@ -123,13 +127,37 @@ async def _prepare(settings: Settings, process: subprocess.Popen[bytes], log: Pa
     await server.ensure_search_attributes(client)
 
 
-class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Tests of one folder share labs, servers and their names: with `-n` they stay in one process."""
+LABS = (
+    "tests/e2e/scaling",
+    "tests/e2e",
+    "tests/lab",
+    "tests/services/object_storage",
+    "tests/lab/client",
+    "tests/devices/servers",
+    "tests/devices/switches",
+)
+"""Folders whose tests boot machines, the longest first."""
+
+
+class LabsFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """With `-n`, half of the processes begin with the labs, which wait more than they compute; the others do the rest.
+
+    Tests of a folder with a lab share it and stay in one process; others share no more than their file does. Who has
+    nothing else left helps out.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        folder: str = nodeid.partition("::")[0].rpartition("/")[0]
-        return folder
+        file: str = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return folder if folder in LABS else file
+
+    def _assign_work_unit(self, node: Any) -> None:
+        labs = node in self.nodes[: len(self.nodes) // 2]
+        fitting = [scope for scope in self.workqueue if (scope in LABS) is labs] or list(self.workqueue)
+        chosen = min(fitting, key=LABS.index) if fitting[0] in LABS else fitting[0]
+        self.workqueue.move_to_end(chosen, last=False)
+        super()._assign_work_unit(node)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
-    return ByFolder(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LabsFirst:
+    return LabsFirst(config, log)

@@ -1,4 +1,4 @@
-"""`freehold inbox`, and the answers people give: approve, reject, retry, pause, resume, abort."""
+"""`freehold inbox`, and the answers people give to what stands in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from freehold.cli import console, procedures
 from freehold.cli.console import JsonOption
 from freehold.models.procedure import ProcedureView
-from freehold.models.request import Abort, Approve, Pause, Reject, Resume, Retry, Withdraw
+from freehold.models.request import Abort, Accept, Approve, Dismiss, Pause, Reject, Resume, Retry, Withdraw, Word
 
 app = typer.Typer()
 
@@ -59,6 +59,18 @@ def withdraw(run: RunArgument, comment: CommentOption = "", json: JsonOption = F
 
 
 @app.command()
+def accept(run: RunArgument, comment: CommentOption = "", json: JsonOption = False) -> None:
+    """Start what is recommended. You are then who asked for it, and somebody else must approve."""
+    _answer(run, Accept(operator=_me(), comment=comment), json)
+
+
+@app.command()
+def dismiss(run: RunArgument, comment: CommentOption = "", json: JsonOption = False) -> None:
+    """Refuse a recommendation; it is not made again before its cool-down is over."""
+    _answer(run, Dismiss(operator=_me(), comment=comment), json)
+
+
+@app.command()
 def retry(run: RunArgument, comment: CommentOption = "", json: JsonOption = False) -> None:
     """Try a parked step again."""
     _answer(run, Retry(operator=_me(), comment=comment), json)
@@ -86,7 +98,7 @@ def _me() -> str:
     return console.settings().identity
 
 
-def _answer(run: str, message: Approve | Reject | Withdraw | Retry | Pause | Resume | Abort, as_json: bool) -> None:
+def _answer(run: str, message: Word, as_json: bool) -> None:
     note = console.run_async(procedures.answer(run, message))
     if as_json:
         console.print_json({"run": run, "message": type(message).__name__.lower(), "note": note})

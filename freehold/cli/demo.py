@@ -166,7 +166,7 @@ def _demo(settings: Settings, clock: Clock, source: Source, full: bool) -> DemoR
         if missing:
             raise LabError(f"{missing[0].what}: {missing[0].do}; `freehold lab check` shows all")
     with clock.step("base image", "Debian 13 with the packages of all roles, built once and cached"):
-        base_image()
+        base_image(console.say)
     lab = Lab(_hall(source), LAB)
     what = "two racks, two leaf switches, servers that are on and two customers' hosts boot"
     with clock.step("lab", what), watched(console.err) as progress:

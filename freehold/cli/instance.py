@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 import yaml
+from pydantic import ValidationError
 
 from freehold.cli import console, procedures, starts
 from freehold.cli.console import JsonOption
@@ -17,6 +18,8 @@ from freehold.inventory import Inventory
 from freehold.models.instance import Instance, InstanceState
 from freehold.models.plan import Plan
 from freehold.models.procedure import Outcome, ProcedureView
+from freehold.models.scaling import Contract, Mode
+from freehold.models.wording import in_words
 from freehold.secrets import FileSecrets, resolve
 from freehold.services import service
 
@@ -80,6 +83,60 @@ def show(name: str, json: JsonOption = False) -> None:
         title="\nevidence",
         empty="No evidence is kept yet.",
     )
+
+
+@app.command()
+def scaling(
+    name: str,
+    mode: Annotated[Mode | None, typer.Option(help="What may follow from a decision by itself.")] = None,
+    least_capacity_gib: Annotated[int | None, typer.Option(min=1, help="Never less.")] = None,
+    most_capacity_gib: Annotated[int | None, typer.Option(min=1, help="Never more.")] = None,
+    tier: Annotated[list[str] | None, typer.Option(help="An allowed tier; may be repeated. Else all.")] = None,
+    most_servers: Annotated[int | None, typer.Option(min=1, help="Never more servers.")] = None,
+    spend: Annotated[float | None, typer.Option(min=0, help="Never more a month, in the rules' currency.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """What the schedule may do with an instance, as agreed with its customer. Without options: what was agreed."""
+    inventory = _inventory()
+    given = {
+        "mode": mode,
+        "least_capacity_gib": least_capacity_gib,
+        "most_capacity_gib": most_capacity_gib,
+        "tiers": tier,
+        "most_servers": most_servers,
+        "most_spend": spend,
+    }
+    wanted = {field: value for field, value in given.items() if value is not None}
+    agreed = inventory.contract(name)
+    if wanted:
+        try:
+            agreed = Contract.model_validate(agreed.model_dump() | wanted)
+        except ValidationError as error:
+            raise BadInput(f"{in_words(error)}.") from error
+        inventory.set_contract(name, agreed)
+    console.show(agreed, json, *_contract(name, agreed))
+
+
+def _contract(name: str, agreed: Contract) -> list[str]:
+    limits = [
+        f"{agreed.least_capacity_gib} GiB at least",
+        f"{agreed.most_capacity_gib} GiB at most" if agreed.most_capacity_gib else "",
+        f"tiers {', '.join(agreed.tiers)}" if agreed.tiers else "",
+        f"{agreed.most_servers} servers at most" if agreed.most_servers else "",
+        f"{agreed.most_spend:g} a month at most" if agreed.most_spend is not None else "",
+    ]
+    lines = [f"{name}: mode {agreed.mode}, {MODES[agreed.mode]}.", f"Limits: {', '.join(filter(None, limits))}."]
+    if agreed.mode is Mode.AUTOMATIC:
+        lines.append("Whether it needs no approval then is said by the rules: `waive_scheduled` in policies.yaml.")
+    return lines
+
+
+MODES = {
+    Mode.OFF: "the schedule does nothing",
+    Mode.RECOMMEND: "the schedule recommends, people start",
+    Mode.APPROVE: "the schedule starts, people approve",
+    Mode.AUTOMATIC: "the schedule starts, within these limits",
+}
 
 
 @app.command()

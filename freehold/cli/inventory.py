@@ -137,6 +137,20 @@ def in_use(thing: Annotated[str, typer.Argument(metavar="SERVER|SWITCH/PORT", he
 
 
 @app.command()
+def erased(
+    server: Annotated[str, typer.Argument(help="A server that died while it served an instance.")],
+    how: Annotated[str, typer.Option("--how", help="How its disks were erased or replaced; kept as evidence.")],
+) -> None:
+    """Write down that the disks of a server hold nobody's data any more, after it died with them."""
+    if not how.strip():
+        raise BadInput("--how: say how its disks were erased, or what replaced them")
+    record = _inventory().set_erased(server, how.strip()[:200], console.settings().identity)
+    console.say(
+        f"Kept as evidence of {record.instance}. Once {server} is repaired: `freehold inventory in-use {server}`."
+    )
+
+
+@app.command()
 def holds(
     instance: Annotated[str | None, typer.Argument(help="Only what this instance holds.")] = None,
     json: JsonOption = False,

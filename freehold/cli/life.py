@@ -6,6 +6,7 @@ The counting client on the customer's host judges every moment; people approve, 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ from freehold.models.request import DecommissionRequest, ScaleRequest
 
 QUIET_S = 30.0
 """With nothing going on, to compare with: on the tier where the life begins, and again where it ends."""
+REDRAWN_S = 1.0
 INSTALL = "install hardware"
 BEFORE_WAY, AFTER_WAY = "issue secrets", "prove service"
 _BAR = 30
@@ -105,12 +107,15 @@ class Life:
 
     async def _watch(self, handle: Any, name: str, *, until_waiting: bool) -> ProcedureView:
         """Follow a procedure until it ends or asks for somebody; the client hears of each part of the way."""
-        with Live(console=console.err, refresh_per_second=4, transient=True) as live:
+        drawn = 0.0
+        with Live(console=console.err, auto_refresh=False, transient=True) as live:
             async for view in procedures.views(handle):
                 if name:
                     await self._tell_client(name, view)
-                if console.err.is_terminal:
-                    live.update(await asyncio.to_thread(self._picture, view))
+                # The computer has more to do than to draw: it carries a data centre.
+                if console.err.is_terminal and time.monotonic() > drawn + REDRAWN_S:
+                    live.update(await asyncio.to_thread(self._picture, view), refresh=True)
+                    drawn = time.monotonic()
                 if view.waiting is not None and (until_waiting or view.waiting.kind == "retry"):
                     break
         return view
@@ -154,8 +159,9 @@ def part_of(view: ProcedureView) -> str:
 def where_data_is(inventory: Inventory, instance: str) -> Table:
     """The instance's servers and how much each of them was last seen to hold."""
     found = inventory.instance(instance)
-    seen = [e.observed.get("holds", {}) for e in inventory.evidence(instance, EvidenceKind.DATA)]
-    holds: dict[str, dict[str, int]] = next((h for h in reversed(seen) if h), {})
+    holds: dict[str, dict[str, int]] = {}
+    for proof in inventory.evidence(instance, EvidenceKind.DATA):
+        holds |= proof.observed.get("observed", {}).get("holds", {})
     most = max((h["bytes"] for h in holds.values()), default=0) or 1
     table = Table(box=None, padding=(0, 1))
     for column in ("server", "roles", "state", "holds", ""):

@@ -14,6 +14,9 @@ def print_plan(plan: Plan, diffs: bool = False) -> None:
         (s.server, f"{s.rack} unit {s.unit}", ", ".join(s.feeds), ", ".join(s.roles), ", ".join(s.disks))
         for s in plan.servers
     ]
+    rows += [
+        (s.server, f"{s.rack} unit {s.unit}", ", ".join(s.feeds), "disabled", ", ".join(s.disks)) for s in plan.disabled
+    ]
     console.print_rows(["server", "rack", "feeds", "roles", "disks"], rows, title="\nservers", empty="")
     console.print_rows(
         ["network", "VLAN", "prefix"],

@@ -30,6 +30,19 @@ CapacityOption = Annotated[
 ]
 WebOption = Annotated[int | None, typer.Option("--web-servers", help="Servers with the role web.")]
 StorageOption = Annotated[int | None, typer.Option("--storage-servers", help="Servers with the role storage.")]
+RateOption = Annotated[
+    int | None,
+    typer.Option("--requests-per-s", metavar="N", help="Requests that it must carry; brings what they take."),
+]
+OutOption = Annotated[
+    bool, typer.Option("--return-to-storeroom", help="People take out the servers that leave, once they are erased.")
+]
+DeadOption = Annotated[
+    bool, typer.Option("--dead", help="The servers that shall leave do not answer any more; do not wait for them.")
+]
+KeepOption = Annotated[
+    bool, typer.Option("--keep-disabled", help="Keep the servers that leave for this instance: erased, but cabled.")
+]
 FeatureOption = Annotated[
     list[str] | None,
     typer.Option(help="A feature that shall be on; may be repeated. Without it they stay as they are."),
@@ -45,6 +58,7 @@ def provision(
     site: Annotated[str | None, typer.Option(help="Where.")] = None,
     tier: TierOption = None,
     capacity_gib: CapacityOption = None,
+    requests_per_s: RateOption = None,
     feature: FeatureOption = None,
     file: Annotated[Path | None, typer.Option(help="The request as YAML or JSON; options override it.")] = None,
     dry_run: DryRunOption = False,
@@ -59,6 +73,7 @@ def provision(
         "site": site,
         "tier": tier,
         "capacity_gib": capacity_gib,
+        "requests_per_s": requests_per_s,
         "features": feature or None,
         "dry_run": dry_run or None,
     }
@@ -73,7 +88,10 @@ def scale_up(
     capacity_gib: CapacityOption = None,
     web_servers: WebOption = None,
     storage_servers: StorageOption = None,
+    requests_per_s: RateOption = None,
     feature: FeatureOption = None,
+    return_to_storeroom: OutOption = False,
+    keep_disabled: KeepOption = False,
     requested_by: ByOption = None,
     dry_run: DryRunOption = False,
     wait: WaitOption = False,
@@ -82,7 +100,9 @@ def scale_up(
 ) -> None:
     """Give an instance more, while it serves: a bigger tier, capacity, servers, features. The rest stays as it is."""
     given = {"tier": tier, "capacity_gib": capacity_gib, "web_servers": web_servers, "features": feature or None}
-    request = _scaling(name, requested_by, dry_run, given | {"storage_servers": storage_servers})
+    given |= {"storage_servers": storage_servers, "requests_per_s": requests_per_s}
+    leave = {"return_to_storeroom": return_to_storeroom, "keep_disabled": keep_disabled}
+    request = _scaling(name, requested_by, dry_run, given, leave)
     _run(Procedure.SCALE_UP, request, wait=wait or dry_run, watch=not no_watch, as_json=json)
 
 
@@ -93,8 +113,12 @@ def scale_down(
     capacity_gib: CapacityOption = None,
     web_servers: WebOption = None,
     storage_servers: StorageOption = None,
+    requests_per_s: RateOption = None,
     feature: FeatureOption = None,
     drain: Annotated[list[str] | None, typer.Option(help="A server that shall leave; may be repeated.")] = None,
+    dead: DeadOption = False,
+    return_to_storeroom: OutOption = False,
+    keep_disabled: KeepOption = False,
     no_features: Annotated[bool, typer.Option("--no-features", help="Switch all features off.")] = False,
     requested_by: ByOption = None,
     dry_run: DryRunOption = False,
@@ -105,7 +129,9 @@ def scale_down(
     """Take from an instance what it does not need, while it serves. What leaves is emptied, proven empty, erased."""
     features = [] if no_features else feature or None
     given = {"tier": tier, "capacity_gib": capacity_gib, "web_servers": web_servers, "features": features}
-    request = _scaling(name, requested_by, dry_run, given | {"storage_servers": storage_servers, "drain": drain})
+    given |= {"storage_servers": storage_servers, "requests_per_s": requests_per_s, "drain": drain}
+    leave = {"dead": dead, "return_to_storeroom": return_to_storeroom, "keep_disabled": keep_disabled}
+    request = _scaling(name, requested_by, dry_run, given, leave)
     _run(Procedure.SCALE_DOWN, request, wait=wait or dry_run, watch=not no_watch, as_json=json)
 
 
@@ -113,6 +139,9 @@ def scale_down(
 def drain(
     name: str,
     servers: Annotated[list[str], typer.Argument(help="Servers of the instance that shall leave.")],
+    dead: DeadOption = False,
+    return_to_storeroom: OutOption = False,
+    keep_disabled: KeepOption = False,
     requested_by: ByOption = None,
     dry_run: DryRunOption = False,
     wait: WaitOption = False,
@@ -122,7 +151,8 @@ def drain(
     """Take servers out of an instance, while it serves: others take their place; they are proven empty, and erased."""
     who = requested_by or console.settings().identity
     given = {"instance": name, "servers": servers, "requested_by": who, "dry_run": dry_run}
-    request = _checked(ConsolidateRequest, given)
+    leave = {"dead": dead, "return_to_storeroom": return_to_storeroom, "keep_disabled": keep_disabled}
+    request = _checked(ConsolidateRequest, given | leave)
     _run(Procedure.CONSOLIDATE, request, wait=wait or dry_run, watch=not no_watch, as_json=json)
 
 
@@ -132,6 +162,10 @@ def decommission(
     return_to_storeroom: Annotated[
         bool, typer.Option("--return-to-storeroom", help="People take out the servers that came from there.")
     ] = False,
+    export: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:FOLDER", help="Write all objects to this folder of a host of the customer before."),
+    ] = None,
     dry_run: DryRunOption = False,
     wait: WaitOption = False,
     no_watch: NoWatchOption = False,
@@ -139,10 +173,12 @@ def decommission(
 ) -> None:
     """End an instance: its data are destroyed, its hardware returns to the pool."""
     who = console.settings().identity
+    host, _, folder = (export or "").partition(":")
     given = {
         "instance": name,
         "requested_by": who,
         "return_to_storeroom": return_to_storeroom,
+        "export": {"host": host, "folder": folder} if export else None,
         "dry_run": dry_run,
     }
     request = _checked(DecommissionRequest, given)
@@ -186,16 +222,20 @@ def tell(ended: Outcome) -> None:
 
 def _tell_change(details: dict[str, Any]) -> None:
     """What a change brings and takes, and over which states it leads."""
-    for what, words in (("joins", "joins"), ("leaves", "leaves and is erased"), ("waypoints", "the way")):
+    if "holds" in details:
+        console.out.print(f"it holds: {details['holds']}")
+    told = {"joins": "joins", "leaves": "leaves and is erased", "dead": "leaves unerased"}
+    told |= {"disabled": "kept, disabled", "waypoints": "the way"}
+    for what, words in told.items():
         if details.get(what):
             console.out.print(f"{words}: {', '.join(details[what])}")
 
 
-def _scaling(name: str, by: str | None, dry_run: bool, wanted: dict[str, Any]) -> ScaleRequest:
+def _scaling(name: str, by: str | None, dry_run: bool, wanted: dict[str, Any], leave: dict[str, bool]) -> ScaleRequest:
     if all(value is None for value in wanted.values()):
-        options = "--tier, --capacity-gib, --web-servers, --storage-servers, --feature"
+        options = "--tier, --capacity-gib, --requests-per-s, --web-servers, --storage-servers, --feature"
         raise BadInput(f"Say what {name} shall become with one or more of {options}.")
-    given = {key: value for key, value in wanted.items() if value is not None}
+    given = {key: value for key, value in wanted.items() if value is not None} | leave
     given |= {"instance": name, "requested_by": by or console.settings().identity, "dry_run": dry_run}
     return _checked(ScaleRequest, given)
 

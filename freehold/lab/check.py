@@ -24,10 +24,28 @@ PROGRAMS = {  # program -> Debian package
     "losetup": "mount",
     "nsenter": "util-linux",
 }
-INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
-INOTIFY_NEEDED = 1024  # a machine takes 5 to 10
 FREE_GIB_NEEDED = 5
-INOTIFY_RAISED = 4096
+
+
+class Limit(Model):
+    """A limit of the kernel, by its name for sysctl, that a data centre of many machines needs higher than usual."""
+
+    name: str
+    needed: int
+    raised: int
+    why: str
+
+    @property
+    def file(self) -> Path:
+        return SYSCTL / self.name.replace(".", "/")
+
+
+SYSCTL = Path("/proc/sys")
+LIMITS = (
+    Limit(name="fs.inotify.max_user_instances", needed=1024, raised=4096, why="each machine's systemd takes 5 to 10"),
+    # Switches in userspace lost every fifteenth packet with the usual one.
+    Limit(name="net.core.rmem_default", needed=4 << 20, raised=4 << 20, why="packets that wait for a switch"),
+)
 
 
 class Finding(Model):
@@ -47,7 +65,7 @@ def check(*, raise_limits: bool = False) -> list[Finding]:
         found = shutil.which(program) is not None
         do = f"run scripts/setup as root, or install the Debian package {package}"
         findings.append(Finding(what=program, why="program", ok=found, do=do))
-    findings.append(_inotify(raise_it=raise_limits and root))
+    findings += check_limits(raise_them=raise_limits and root)
     findings.append(_space())
     trees = bool(cgroups.trees()) and any((tree / "cgroup.procs").exists() for tree in cgroups.trees())
     mount = "mount cgroup2 on /sys/fs/cgroup"
@@ -57,15 +75,20 @@ def check(*, raise_limits: bool = False) -> list[Finding]:
     return findings
 
 
-def _inotify(*, raise_it: bool) -> Finding:
-    if raise_it and int(INOTIFY.read_text()) < INOTIFY_NEEDED:
+def check_limits(*, raise_them: bool = False) -> list[Finding]:
+    """The kernel's limits; as root, those that are too low can be raised."""
+    return [_limit(limit, raise_it=raise_them) for limit in LIMITS]
+
+
+def _limit(limit: Limit, *, raise_it: bool) -> Finding:
+    if raise_it and int(limit.file.read_text()) < limit.needed:
         with suppress(OSError):
-            INOTIFY.write_text(str(INOTIFY_RAISED))
+            limit.file.write_text(str(limit.raised))
     return Finding(
-        what=f"fs.inotify.max_user_instances >= {INOTIFY_NEEDED}",
-        why="each machine's systemd takes several",
-        ok=int(INOTIFY.read_text()) >= INOTIFY_NEEDED,
-        do=f"sysctl -w fs.inotify.max_user_instances={INOTIFY_RAISED}",
+        what=f"{limit.name} >= {limit.needed}",
+        why=limit.why,
+        ok=int(limit.file.read_text()) >= limit.needed,
+        do=f"sysctl -w {limit.name}={limit.raised}",
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import paramiko
 
 from freehold.lab import fleet
+from freehold.lab.check import check_limits
 from freehold.lab.halls import part, rebase
 from freehold.lab.lab import Lab
 from freehold.models.hall import load_hall
@@ -26,6 +27,7 @@ def small_lab(
     As a fixture: `@pytest.fixture(scope="session")` and `with small_lab(...) as lab: yield lab`.
     """
     fleet.sweep()
+    check_limits(raise_them=True)
     lab = Lab(part(rebase(load_hall(hall), IPv4Network(management)), on, off), name)
     fleet.own(lab.state)
     try:

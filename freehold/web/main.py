@@ -10,6 +10,7 @@ from freehold.logs import configure_logs
 from freehold.secrets import FileSecrets
 from freehold.settings import LOOPBACK, Settings, load_settings
 from freehold.web.accounts import Accounts
+from freehold.web.decisions import add_decisions
 from freehold.web.pages import Pages
 from freehold.web.sessions import Sessions
 from freehold.web.work import ProcedureWork
@@ -18,7 +19,10 @@ from freehold.web.work import ProcedureWork
 def app_of(settings: Settings) -> FastAPI:
     sessions = Sessions(Accounts(settings.accounts_file), FileSecrets(settings.secrets_file))
     work = ProcedureWork(settings.model_copy(update={"identity": "freehold-web"}))
-    return Pages(work, Inventory(settings.database_url).hall, sessions).app
+    inventory = Inventory(settings.database_url)
+    pages = Pages(work, inventory.hall, sessions)
+    add_decisions(pages, inventory.piece_of_evidence)
+    return pages.app
 
 
 def main() -> None:

@@ -118,7 +118,7 @@ class Pages:
         answer.delete_cookie(COOKIE)
         return answer
 
-    def _who(self, request: Request, act: Act) -> Account:
+    def who(self, request: Request, act: Act) -> Account:
         account = self.sessions.account(request.cookies.get(COOKIE))
         if account is None:
             raise LoginNeeded(request.url.path)
@@ -129,14 +129,14 @@ class Pages:
     # -- the work
 
     async def runs(self, request: Request) -> Response:
-        account = self._who(request, Act.READ)
+        account = self.who(request, Act.READ)
         found = await self.work.open_checklists()
         rows = [(each, cards.counts(each.checklist)) for each in found]
         rows.sort(key=lambda row: -row[1].again)
-        return _page(request, "runs.html.j2", account=account, rows=rows)
+        return render_page(request, "runs.html.j2", account=account, rows=rows)
 
     async def run(self, request: Request, run: str) -> Response:
-        account = self._who(request, Act.READ)
+        account = self.who(request, Act.READ)
         checklist, hall = await self._of(run)
         found = [
             replace(card, pictures=cards.pictures(hall, checklist, card.item))
@@ -144,7 +144,7 @@ class Pages:
             else card
             for card in cards.cards(hall, checklist)
         ]
-        return _page(
+        return render_page(
             request,
             "run.html.j2",
             account=account,
@@ -157,7 +157,7 @@ class Pages:
         )
 
     async def item(self, request: Request, run: str, item: str) -> Response:
-        account = self._who(request, Act.READ)
+        account = self.who(request, Act.READ)
         checklist, hall = await self._of(run)
         found = cards.cards(hall, checklist)
         card = next((card for card in found if card.item.id == item), None)
@@ -165,7 +165,7 @@ class Pages:
             raise NotFound(f"There is no item {item!r} in {run}.")
         own = drawings.racks(checklist.model_copy(update={"items": (card.item,)}))
         racks = [(rack, drawings.rack_elevation(hall, checklist, rack, only=item, folded=True)) for rack in own]
-        return _page(
+        return render_page(
             request,
             "item.html.j2",
             account=account,
@@ -180,7 +180,7 @@ class Pages:
 
     async def answer(self, request: Request, run: str) -> Response:
         """One item done, a whole rack, or a problem with one."""
-        account = self._who(request, Act.CONFIRM)
+        account = self.who(request, Act.CONFIRM)
         fields = await read_form(request, request.cookies.get(COOKIE, ""))
         checklist = await self.work.checklist(run)
         keys = _keys(fields.get("done") or fields.get("problem") or "")
@@ -228,7 +228,7 @@ class Pages:
         account = None
         with suppress(FreeholdError):  # when the accounts are what is wrong
             account = self.sessions.account(request.cookies.get(COOKIE))
-        page = _page(request, "error.html.j2", account=account, words=words)
+        page = render_page(request, "error.html.j2", account=account, words=words)
         page.status_code = status
         return page
 
@@ -283,7 +283,7 @@ def _set_cookie(request: Request, answer: Response, name: str, value: str, secon
     answer.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=request.url.scheme == "https")
 
 
-def _page(request: Request, template: str, **given: Any) -> HTMLResponse:
+def render_page(request: Request, template: str, **given: Any) -> HTMLResponse:
     said = unquote(request.cookies.get(SAID_COOKIE, ""))[:200]
     cookie = request.cookies.get(COOKIE, "")
     words = environment().get_template(template).render(form_key=form_key(cookie), said=said, **given)

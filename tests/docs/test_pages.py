@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.programs import architecture, settings, tour
+from docs.programs import architecture, scaling, settings, tour
 from docs.programs.marked import table
 from freehold.cli.main import COMMANDS
 from freehold.models.hall import load_hall
@@ -64,3 +64,11 @@ def test_the_picture_is_that_of_the_program() -> None:
 
 def test_the_example_hall_is_a_hall() -> None:
     assert load_hall(ROOT / "docs/example-hall.yaml").device("srv-1").disks
+
+
+@pytest.mark.parametrize("name", ["growth", "oscillation"])
+def test_the_table_of_simulations_is_what_comes_out(name: str) -> None:
+    found = scaling.simulated(only=(name,))
+    lines = table(scaling.COLUMNS, scaling.rows(found)).splitlines()[2:]
+    assert "\n".join(lines) in scaling.PAGE.read_text()
+    assert (scaling.PICTURES / f"scaling-{name}.svg").read_text() == scaling.plot(*found[0])

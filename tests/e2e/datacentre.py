@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from temporalio.service import RPCError
 
@@ -23,8 +24,9 @@ from freehold.cli.procedures import progress
 from freehold.devices.real import RealDevices
 from freehold.errors import FreeholdError
 from freehold.inventory import Inventory
-from freehold.lab import Lab
+from freehold.lab import Lab, fleet
 from freehold.lab.halls import part
+from freehold.lab.names import labs_folder
 from freehold.lab.testing import HALL
 from freehold.models.hall import load_hall
 from freehold.models.network import SwitchState
@@ -34,11 +36,11 @@ from freehold.secrets import FileSecrets
 from freehold.settings import Settings
 from freehold.stack import control
 from freehold.stack.client import connect
+from tests.conftest import own_settings
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "freehold.cli.main"]
 
-LAB, MANAGEMENT = "e2e", "198.18.72.0/24"
 SERVERS, SWITCHES = ("srv-1", "srv-2"), ("leaf1", "leaf2")
 HOSTS = {"acme": "acme-host", "beta": "beta-host"}
 REQUESTER, APPROVER = "olivia", "amir"
@@ -54,6 +56,10 @@ class DataCentre:
     """Does everything through the `freehold` command; what it reads itself is only for comparing."""
 
     settings: Settings
+    name: str
+    """Of its lab."""
+    management: str
+    """The network of the lab's management addresses."""
 
     # -- as an operator --------------------------------------------------------------------------------
 
@@ -147,7 +153,7 @@ class DataCentre:
 
     @cached_property
     def lab(self) -> Lab:
-        return Lab.open(LAB)
+        return Lab.open(self.name)
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -257,6 +263,44 @@ def eventually(look: Callable[[], Any], seconds: float = 30) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError(f"still not so after {seconds} s")
+
+
+@contextmanager
+def standing(folder: Path, name: str, management: str) -> Iterator[DataCentre]:
+    """Lab and stack, up; at the end both are taken down, also when this process is killed."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can boot machines")
+    fleet.sweep()
+    # The watch on cables would open sessions with switches at moments that the tests take for a procedure's.
+    quiet = {"instance_scrape_interval_s": 5, "cable_watch_s": 0, "scaling_every_s": 15}
+    centre = DataCentre(own_settings(folder / "home").model_copy(update=quiet), name, management)
+    fleet.own(labs_folder() / name)
+    with _guarded(centre):
+        write_hall(folder / "hall.yaml")
+        centre.run("lab", "up", "--hall", str(folder / "hall.yaml"), "--name", name, "--management", management)
+        centre.json("inventory", "import", str(centre.lab.handover))
+        centre.json("up")
+        yield centre
+
+
+@contextmanager
+def _guarded(centre: DataCentre) -> Iterator[None]:
+    """Takes stack and lab down at the end; when pytest is killed, a process that waits for that does."""
+    freehold = " ".join(COMMAND)
+    guard = subprocess.Popen(
+        ["sh", "-c", f"read line; {freehold} down; {freehold} lab down --name {centre.name}", "guard"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=centre.env(),
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        assert guard.stdin
+        guard.stdin.close()
+        guard.wait(100)
 
 
 def write_hall(path: Path) -> None:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 import yaml
 
-from activities.servers import whole_intent
+from activities.servers import compare, whole_intent
 from freehold.devices.real import RealDevices
 from freehold.models.network import SwitchState
 from freehold.models.plan import Plan
@@ -26,14 +26,13 @@ from freehold.models.server import ServerSnapshot
 from freehold.stack.client import connect
 from tests.e2e.datacentre import (
     HOSTS,
-    LAB,
-    MANAGEMENT,
     REQUESTER,
     SERVERS,
     DataCentre,
     ended,
 )
 from tests.e2e.eavesdropper import Eavesdropper, files_with, histories, secret_words
+from tests.sweep.states import differences, without_data
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -77,6 +76,8 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(centre: DataCentre) -> Story:
+    for name in SERVERS:  # what only runs at boot is no part of the picture
+        centre.shell(name, "systemctl is-system-running --wait", code=None)
     return Story(
         fresh_servers={name: centre.server(name) for name in SERVERS},
         fresh_switches=centre.switches(),
@@ -100,7 +101,7 @@ def test_a_dry_run_shows_exact_commands_and_changes_nothing(centre: DataCentre, 
     assert centre.inventory.fingerprint() == before
     assert centre.json("inventory", "holds") == []
     assert centre.switches() == story.fresh_switches
-    assert centre.server(story.server) == story.fresh_servers[story.server]
+    assert compare(story.fresh_servers[story.server], centre.server(story.server)) == []
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_decommission_returns_everything(centre: DataCentre, story: Story) -> No
         if port.change.config.vlan:
             assert "4094" in row
             assert "true" in row
-    assert centre.server(story.server) == story.fresh_servers[story.server]
+    assert compare(story.fresh_servers[story.server], centre.server(story.server)) == []
     assert {hold["instance"] for hold in centre.json("inventory", "holds")} == {"beta-1"}
     assert "gone" in centre.refusal("instance", "credentials", "acme-1")
     assert "acme-1" not in {i["name"] for i in centre.json("instance", "list")}
@@ -352,10 +353,10 @@ def test_nothing_is_left(centre: DataCentre, story: Story) -> None:
         assert centre.decommission(f"{customer}-1")["outcome"] == "gone"
     assert centre.json("inventory", "holds") == []
     assert centre.switches() == story.fresh_switches
-    assert {name: centre.server(name) for name in SERVERS} == story.fresh_servers
+    assert differences(story.fresh_servers, {name: centre.server(name) for name in SERVERS}) == ()
     centre.inventory.close()
     assert centre.json("down")["stopped"]
-    centre.run("lab", "down", "--name", LAB)
+    centre.run("lab", "down", "--name", centre.name)
     assert traces(centre) == []
 
 
@@ -364,12 +365,6 @@ def use(centre: DataCentre, customer: str, tasks: dict[str, dict[str, str]]) -> 
     said = centre.shell(HOSTS[customer], f"python3 -c {shlex.quote(CUSTOMER_PROGRAM)}", stdin=json.dumps(tasks))
     answers: dict[str, str] = json.loads(said)
     return answers
-
-
-def without_data(snapshot: ServerSnapshot) -> ServerSnapshot:
-    """Customers' data come and go while a server is used."""
-    kept = tuple(line for line in snapshot.leftovers if not line.startswith("/srv/node/"))
-    return snapshot.model_copy(update={"leftovers": kept})
 
 
 def as_asked(plan: Plan, story: Story) -> Plan:
@@ -403,7 +398,7 @@ def swap(centre: DataCentre, story: Story) -> None:
         ends = {cable.a.device: cable.a, cable.b.device: cable.b}, {other.a.device: other.a, other.b.device: other.b}
         at_switch = next(ref for device, ref in ends[0].items() if device != story.server)
         a, b = str(at_switch), str(ends[1][story.server])
-        centre.run("lab", "cable", "--name", LAB, a, b)
+        centre.run("lab", "cable", "--name", centre.name, a, b)
 
 
 def attempts(centre: DataCentre, run: str) -> dict[str, int]:
@@ -428,8 +423,8 @@ def traces(centre: DataCentre) -> list[str]:
     def says(*command: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
 
-    home, prefix = str(centre.settings.home), f"fh-{LAB}"
-    network = MANAGEMENT.rsplit(".", maxsplit=1)[0]
+    home, prefix = str(centre.settings.home), f"fh-{centre.name}"
+    network = centre.management.rsplit(".", maxsplit=1)[0]
     looks = {
         "namespace": says("ip", "netns", "list"),
         "interface": says("ip", "-oneline", "link"),
@@ -438,7 +433,15 @@ def traces(centre: DataCentre) -> list[str]:
         "loop device": says("losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"),
         "control group": says("find", "/sys/fs/cgroup", "-type", "d"),
     }
-    marks = (f"{prefix}-", f"{prefix}.", f"{prefix}:", f"{prefix} ", f"/{LAB}/", f"freehold-{LAB}", f"{network}.")
+    marks = (
+        f"{prefix}-",
+        f"{prefix}.",
+        f"{prefix}:",
+        f"{prefix} ",
+        f"/{centre.name}/",
+        f"freehold-{centre.name}",
+        f"{network}.",
+    )
     found = [
         f"{what} {line}"
         for what, text in looks.items()

@@ -15,7 +15,7 @@ def _root_for_machines(request: pytest.FixtureRequest) -> None:
         pytest.skip("only root can boot machines")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
     """Both leaves, a server, a spare that is off, and a host of each customer."""
     on = ["leaf1", "leaf2", "srv-1", "acme-host", "beta-host"]

@@ -41,12 +41,13 @@ def test_check_names_a_kernel_feature_that_is_missing(monkeypatch: pytest.Monkey
 
 
 def test_check_names_a_limit_that_is_too_low(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    limit = tmp_path / "max_user_instances"
-    limit.write_text("128\n")
-    monkeypatch.setattr(check, "INOTIFY", limit)
-    low = check._inotify(raise_it=False)
-    assert not low.ok and low.do == "sysctl -w fs.inotify.max_user_instances=4096"
-    assert check._inotify(raise_it=True).ok
+    monkeypatch.setattr(check, "SYSCTL", tmp_path)
+    for limit in check.LIMITS:
+        limit.file.parent.mkdir(parents=True)
+        limit.file.write_text("128\n")
+        low = check._limit(limit, raise_it=False)
+        assert not low.ok and low.do == f"sysctl -w {limit.name}={limit.raised}"
+        assert check._limit(limit, raise_it=True).ok
 
 
 @pytest.mark.parametrize(

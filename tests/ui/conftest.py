@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 
 from tests.conftest import TemporalServer
-from tests.ui.pages import WebUi, browsing, chromium, fresh_examples
+from tests.ui.pages import WebUi, a_tab, browsing, chromium, fresh_examples
 from tests.workflows.rig import Rig, running_rig
+
+FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +31,22 @@ async def rig(temporal: TemporalServer, tmp_path: Path) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-async def ui(browser: Browser, temporal: TemporalServer, rig: Rig) -> AsyncIterator[WebUi]:
-    context = await browser.new_context(viewport={"width": 1400, "height": 1000})
-    try:
-        yield WebUi(await context.new_page(), temporal.ui, rig.parts.settings.task_queue)
-    finally:
-        await context.close()
+async def ui(
+    browser: Browser, temporal: TemporalServer, rig: Rig, request: pytest.FixtureRequest
+) -> AsyncIterator[WebUi]:
+    async with a_tab(browser, temporal.ui, rig.parts.settings.task_queue) as made:
+        yield made
+        if request.node.stash.get(FAILED, False):
+            print(f"The page at {made.page.url} says:\n{await made.page.locator('body').inner_text()}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tells the fixture of the page whether to say what it showed."""
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+    return report
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -40,6 +41,21 @@ async def browsing() -> AsyncIterator[Browser]:
             await browser.close()
 
 
+@asynccontextmanager
+async def a_tab(
+    browser: Browser, address: str, task_queue: str, width: int = 1400, height: int = 1000
+) -> AsyncIterator[WebUi]:
+    """The Web UI in a tab of its own. Where it shows its page of errors it is refreshed, as that page says."""
+    context = await browser.new_context(viewport={"width": width, "height": height})
+    try:
+        page = await context.new_page()
+        refresh = page.get_by_role("button", name="Try a refresh")
+        await page.add_locator_handler(refresh, lambda _: page.reload(), no_wait_after=True)
+        yield WebUi(page, address, task_queue)
+    finally:
+        await context.close()
+
+
 class WebUi:
     """One tab of a browser at the Web UI of one server."""
 
@@ -51,8 +67,19 @@ class WebUi:
         expect.set_options(timeout=PATIENCE_MS)
 
     async def open_list(self, query: str = "") -> None:
-        await self.page.goto(f"{self._base}?{urlencode({'query': query})}" if query else self._base)
-        await expect(self.page.get_by_role("table", name="Workflows")).to_be_visible()
+        url = f"{self._base}?{urlencode({'query': query})}" if query else self._base
+        await self.open(url, self.page.get_by_role("table", name="Workflows"))
+
+    async def open(self, url: str, shows: Locator) -> None:
+        """A page of the UI, as soon as it shows this. One answer of the server that fails leaves a page half empty."""
+
+        async def opened() -> bool:
+            await self.page.goto(url)
+            with suppress(AssertionError):
+                await expect(shows.first).to_be_visible(timeout=PATIENCE_MS / 4)
+            return await shows.first.is_visible()
+
+        await until(opened)
 
     async def until_listed(self, query: str, *workflow_ids: str) -> None:
         """The list under a query, as soon as it has these runs: the server lists them a moment later."""
@@ -69,8 +96,7 @@ class WebUi:
     async def open_form(self, kind: str, workflow_id: str = "") -> None:
         """The start form by the link that the documentation gives."""
         query = {"taskQueue": self._task_queue, "workflowType": kind, "workflowId": workflow_id}
-        await self.page.goto(f"{self._base}/start-workflow?{urlencode(query)}")
-        await expect(self.page.locator(".cm-content").first).to_be_visible()
+        await self.open(f"{self._base}/start-workflow?{urlencode(query)}", self.page.locator(".cm-content"))
         await expect(self.page.locator("#workflowId")).to_have_value(workflow_id)
 
     @property
@@ -101,8 +127,7 @@ class WebUi:
         await expect(self.page.get_by_text("Workflow Started", exact=False).first).to_be_visible()
 
     async def open_run(self, workflow_id: str) -> None:
-        await self.page.goto(f"{self._base}/{workflow_id}")
-        await expect(self.page.get_by_role("heading", name=workflow_id).first).to_be_visible()
+        await self.open(f"{self._base}/{workflow_id}", self.page.get_by_role("heading", name=workflow_id))
 
     async def open_details(self, workflow_id: str) -> FrameLocator:
         """The tab with the current details; they are a document of their own."""
@@ -117,9 +142,12 @@ class WebUi:
     async def send(self, how: str, name: str, value: Any) -> None:
         """Choose `how` ("Update" or "Signal") in the menu of an open run, fill the dialog and submit it."""
         dialog = await self.open_dialog(how)
-        await self.page.get_by_role("option", name=name).first.click()
+        await self.option(name).click()
         await self.type_json(value)
         await dialog.get_by_role("button", name="Submit").click()
+
+    def option(self, name: str) -> Locator:
+        return option(self.page, name)
 
     async def open_dialog(self, how: str) -> Locator:
         """The dialog with the list of names open."""
@@ -128,6 +156,20 @@ class WebUi:
         dialog = self.page.get_by_role("dialog")
         await dialog.get_by_role("button", name="Select a").click()
         return dialog
+
+    async def switch_schedule(self, button: str, reason: str) -> None:
+        """Pause or unpause the schedule whose page is open."""
+        await self.page.get_by_role("button", name=button, exact=True).click()
+        dialog = self.page.get_by_role("dialog")
+        await dialog.get_by_label("Reason").fill(reason)
+        await dialog.get_by_role("button", name=button).click()
+        await expect(dialog).to_be_hidden()
+
+    async def trigger_schedule(self) -> None:
+        """Start what the schedule starts, at once."""
+        await self.page.get_by_role("button", name="Schedule Actions").click()
+        await self.page.get_by_role("menuitem", name="Trigger").click()
+        await self.page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
 
     async def until_ended(self, status: str) -> None:
         """Until the page of the open run shows this status; the page follows by itself."""
@@ -166,3 +208,8 @@ async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 60) -> N
     async with asyncio.timeout(within_s):
         while not await holds():
             await asyncio.sleep(0.1)
+
+
+def option(page: Page, name: str) -> Locator:
+    """A message in a dialog's list of names, where its description follows: others' may use the word, too."""
+    return page.get_by_role("option", name=re.compile(rf"^\s*{name}\b")).first

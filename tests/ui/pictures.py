@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.async_api import Page, expect
 
 from tests.conftest import TemporalServer, running_temporal
-from tests.ui.pages import WebUi, browsing, fresh_examples
+from tests.ui.pages import WebUi, a_tab, browsing, fresh_examples
 from tests.workflows.rig import Rig, request, running_rig, until_waiting
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
@@ -26,9 +26,12 @@ SETTLE_MS = 1200
 
 async def take_all(server: TemporalServer, home: Path, folder: Path) -> None:
     client = await server.client("freehold-worker")
-    async with running_rig(client, home / "provider", task_queue="freehold") as rig, browsing() as browser:
-        context = await browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
-        await _take(rig, WebUi(await context.new_page(), server.ui, "freehold"), folder)
+    async with (
+        running_rig(client, home / "provider", task_queue="freehold") as rig,
+        browsing() as browser,
+        a_tab(browser, server.ui, "freehold", WIDTH, HEIGHT) as ui,
+    ):
+        await _take(rig, ui, folder)
 
 
 async def _take(rig: Rig, ui: WebUi, folder: Path) -> None:

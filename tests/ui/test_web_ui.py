@@ -89,12 +89,11 @@ async def test_a_refused_update_says_why_in_its_dialog(
 async def test_dialogs_describe_what_can_be_said(rig: Rig, ui: WebUi) -> None:
     handle = await rig.provision()
     await until_waiting(handle)
-    await ui.open_run(handle.id)
     for how in ("Update", "Signal"):
+        await ui.open_run(handle.id)
         await ui.open_dialog(how)
         for name, words in (("approve", "Yes to the plan"), ("reject", "No to the plan"), ("abort", "undo")):
-            await expect(ui.page.get_by_role("option", name=name)).to_contain_text(words)
-        await ui.page.reload()
+            await expect(ui.option(name)).to_contain_text(words)
 
 
 async def test_the_list_is_filtered_by_customer_and_by_whom_it_waits_for(rig: Rig, ui: WebUi) -> None:

@@ -11,6 +11,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from freehold.web.login import make_app
 from tests.conftest import TemporalServer
+from tests.ui.pages import option
 from tests.web.site import PASSWORD, make_sessions, served
 from tests.workflows.rig import running_rig, until_waiting
 
@@ -62,7 +63,7 @@ async def _signal(page: Page, message: dict[str, str]) -> None:
     await page.get_by_role("menuitem", name="Signal").click()
     dialog = page.get_by_role("dialog")
     await dialog.get_by_role("button", name="Select a").click()
-    await page.get_by_role("option", name="approve").click()
+    await option(page, "approve").click()
     editor = page.locator(".cm-content[contenteditable=true]:visible").first
     await editor.click()
     await page.keyboard.press("ControlOrMeta+A")

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 SLOW_S = 1.0
+WHEN = "Fri, 27 Nov 2026 08:00:00 GMT"
 
 
 class Fault(StrEnum):
@@ -171,7 +172,10 @@ class Handler(BaseHTTPRequestHandler):
             elif not there and self.store.hits(Fault.LIST_EXTRA, key, before.body is not None):
                 sizes[key] = len(before.body or b"")
         page = sorted(sizes)[:most]
-        entries = "".join(f"<Contents><Key>{escape(k)}</Key><Size>{sizes[k]}</Size></Contents>" for k in page)
+        tags = {key: versions[-1].tag for key, versions in self.store.buckets[self.bucket].items()}
+        entries = "".join(
+            f'<Contents><Key>{escape(k)}</Key><Size>{sizes[k]}</Size><ETag>"{tags[k]}"</ETag></Contents>' for k in page
+        )
         more = len(page) < len(sizes)
         token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
         told = f"<IsTruncated>{str(more).lower()}</IsTruncated>{token}{entries}"
@@ -230,7 +234,7 @@ class Handler(BaseHTTPRequestHandler):
             now = Version(bytes([now.body[0] ^ 1]) + now.body[1:], now.digest)
         if now.body is None or hits(Fault.FORGET, self.key, there):
             return 404, _error("NoSuchKey"), {}
-        return 200, now.body, {"ETag": f'"{now.tag}"', "x-amz-meta-digest": now.digest}
+        return 200, now.body, {"ETag": f'"{now.tag}"', "x-amz-meta-digest": now.digest, "Last-Modified": WHEN}
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         cut = self.store.hits(Fault.CUT, self.key, self.command == "GET" and status == 200 and bool(self.key))
