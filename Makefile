@@ -4,14 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.complete
 LOCKS := requirements/uv.txt requirements/freehold.txt
+# Commands and workers start in a third of the time from byte code that is kept.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check setup setup-tests packages sweep life lock clean
+.PHONY: demo test check setup setup-tests packages sweep life life-faults lock clean
 
 demo: setup                ## from nothing to a verified private S3 endpoint
 	$(VENV)/bin/freehold demo
 
 test: setup-tests check    ## all tests, the lab's included; folders of tests side by side
-	$(VENV)/bin/pytest -n 2
+	$(VENV)/bin/pytest -n 4
 
 check: $(STAMP)            ## format, lint, types
 	$(VENV)/bin/ruff format --check .
@@ -32,6 +34,9 @@ sweep: setup               ## every step killed and aborted, in the lab (long)
 
 life: setup-tests          ## an instance changes in the lab under a counting client (takes the computer for itself)
 	FREEHOLD_LIFE=1 $(VENV)/bin/pytest tests/services/object_storage/test_change_in_lab.py -x -s
+
+life-faults: setup         ## the same with servers, workers, disks and cables that fail (long)
+	$(VENV)/bin/python -m tests.life --json benchmarks/results/life-faults.json
 
 $(STAMP): $(LOCKS) pyproject.toml | packages
 	$(PYTHON) -m venv $(VENV)

@@ -4,7 +4,9 @@
 
 Both run on one Temporal server of their own, one after the other, in this one process: every workflow with as many
 activities as provisioning an instance takes, one worker each with the same options. Devices exist only as data, and
-policy waives the approvals; all else is what `freehold up` runs. The ratio is that of activities per second.
+policy waives the approvals; all else is what `freehold up` runs. The ratio is that of activities per second. Activities
+of switch sessions count with those of the instances that they serve. Processor time per activity, of this process
+(workers and client) and of the server, tells where time goes and depends less on what else the computer does.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import structlog
 from temporalio import activity
 from temporalio.client import Client
@@ -35,6 +38,7 @@ from tests.conftest import TemporalServer, running_temporal
 from tests.halls import HallBuilder, request
 from tests.workflows.rig import running_rig
 from workers.interceptor import Around
+from workers.sandbox import sandbox
 from workers.wiring import OPTIONS, THREADS
 
 GOAL = 0.8
@@ -48,8 +52,10 @@ class Row:
     workflows: int
     activities: int
     seconds: float
-    cpu_s: float
-    """Processor time of this process: workers and client. The server's is not in it."""
+    worker_cpu_s: float
+    """Processor time of this process: workers and client."""
+    server_cpu_s: float
+    """Processor time of the Temporal server."""
     events: float
     """In the history of one workflow, on average; switch sessions are counted for those they serve."""
     history_kib: float
@@ -57,6 +63,29 @@ class Row:
     @property
     def rate(self) -> float:
         return self.activities / self.seconds
+
+    def each(self) -> dict[str, float]:
+        """What hardly depends on what else the computer does: processor time of one activity."""
+        return {
+            "activities_per_s": round(self.rate, 1),
+            "worker_ms": round(1000 * self.worker_cpu_s / self.activities, 1),
+            "server_ms": round(1000 * self.server_cpu_s / self.activities, 1),
+        }
+
+
+class Meter:
+    """What was spent since it was made: time, and processor time here and in the server."""
+
+    def __init__(self, server: TemporalServer) -> None:
+        self._processes = (psutil.Process(), psutil.Process(server.pid))
+        self._began = self._now()
+
+    def spent(self) -> tuple[float, float, float]:
+        seconds, here, there = (now - began for now, began in zip(self._now(), self._began, strict=True))
+        return seconds, here, there
+
+    def _now(self) -> tuple[float, ...]:
+        return time.perf_counter(), *(sum(process.cpu_times()[:2]) for process in self._processes)
 
 
 class Counts(Interceptor):
@@ -77,12 +106,12 @@ class Counts(Interceptor):
         return Inbound(next)
 
 
-async def provision(client: Client, home: Path, instances: int) -> tuple[Row, Counter[str]]:
-    counts = Counts()
+async def provision(server: TemporalServer, home: Path, instances: int) -> tuple[Row, Counter[str]]:
+    client, counts = await server.client(), Counts()
     worker = {"interceptors": [Around(), counts]}
     async with running_rig(client, home, hall(instances), worker=worker, approval={"waive_installed": True}) as rig:
         names = [(f"instance-{n}", f"customer-{n % CUSTOMERS}") for n in range(instances)]
-        began, cpu = time.perf_counter(), time.process_time()
+        meter = Meter(server)
         handles = await asyncio.gather(
             *(
                 rig.start("ProvisionInstance", f"provision-{name}", request(name, customer=customer))
@@ -90,19 +119,19 @@ async def provision(client: Client, home: Path, instances: int) -> tuple[Row, Co
             )
         )
         ended = await asyncio.gather(*(handle.result() for handle in handles))
-        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+        spent = meter.spent()
         bad = [e for e in ended if e.outcome != "active"]
         if bad:
             raise SystemExit(f"{len(bad)} instances did not become active, for one: {bad[0]}")
         _nobody_shares(rig.inventory)
-        row = await _row(client, rig.parts.settings.task_queue, "ProvisionInstance", instances, counts, seconds, cpu)
+        row = await _row(client, rig.parts.settings.task_queue, "ProvisionInstance", instances, counts, spent)
         return row, counts.done
 
 
-async def do_nothing(client: Client, instances: int, activities: int) -> Row:
+async def do_nothing(server: TemporalServer, instances: int, activities: int) -> Row:
     """As many workflows with as many activities in all: what does not divide evenly goes to the first ones."""
     each, more = divmod(activities, instances)
-    counts = Counts()
+    client, counts = await server.client(), Counts()
     with ThreadPoolExecutor(THREADS) as threads:
         async with Worker(
             client,
@@ -111,9 +140,9 @@ async def do_nothing(client: Client, instances: int, activities: int) -> Row:
             activities=[nothing],
             activity_executor=threads,
             interceptors=[counts],
-            **OPTIONS,
+            **{**OPTIONS, "workflow_runner": sandbox("benchmarks")},
         ):
-            began, cpu = time.perf_counter(), time.process_time()
+            meter = Meter(server)
             handles = await asyncio.gather(
                 *(
                     client.start_workflow(Nothings.run, each + (n < more), id=f"nothings-{n}", task_queue="nothings")
@@ -121,13 +150,14 @@ async def do_nothing(client: Client, instances: int, activities: int) -> Row:
                 )
             )
             await asyncio.gather(*(handle.result() for handle in handles))
-            seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    return await _row(client, "nothings", "Nothings", instances, counts, seconds, cpu)
+            spent = meter.spent()
+    return await _row(client, "nothings", "Nothings", instances, counts, spent)
 
 
 async def _row(
-    client: Client, queue: str, what: str, workflows: int, counts: Counts, seconds: float, cpu: float
+    client: Client, queue: str, what: str, workflows: int, counts: Counts, spent: tuple[float, float, float]
 ) -> Row:
+    seconds, worker_cpu, server_cpu = spent
     events = size = 0
     async for run in client.list_workflows(f"TaskQueue = '{queue}'"):
         described = await client.get_workflow_handle(run.id, run_id=run.run_id).describe()
@@ -138,7 +168,8 @@ async def _row(
         workflows=workflows,
         activities=counts.done.total(),
         seconds=round(seconds, 2),
-        cpu_s=round(cpu, 2),
+        worker_cpu_s=round(worker_cpu, 2),
+        server_cpu_s=round(server_cpu, 2),
         events=round(events / workflows, 1),
         history_kib=round(size / workflows / 1024, 1),
     )
@@ -173,12 +204,11 @@ def hall(instances: int) -> Hall:
 
 
 async def measure(server: TemporalServer, home: Path, instances: int) -> dict[str, Any]:
-    client = await server.client()
     load = os.getloadavg()[0]
-    work, names = await provision(client, home, instances)
-    empty = await do_nothing(client, instances, work.activities)
+    work, names = await provision(server, home, instances)
+    empty = await do_nothing(server, instances, work.activities)
     return {
-        "rows": [asdict(row) | {"activities_per_s": round(row.rate, 1)} for row in (work, empty)],
+        "rows": [asdict(row) | row.each() for row in (work, empty)],
         "ratio": round(work.rate / empty.rate, 2),
         "goal": GOAL,
         "goal_reached": work.rate / empty.rate >= GOAL,
@@ -202,14 +232,13 @@ def main() -> int:
     if given.json:
         print(json.dumps(result))
     else:
-        print(
-            f"{'':20}{'workflows':>10}{'activities':>11}{'seconds':>9}{'cpu s':>8}{'per s':>8}{'events':>8}{'KiB':>7}"
-        )
+        print(f"{'':18}{'activities':>11}{'seconds':>9}{'per s':>7}{'worker':>8}{'server':>8}{'events':>8}{'KiB':>7}")
         for row in result["rows"]:
             print(
-                f"{row['what']:20}{row['workflows']:>10}{row['activities']:>11}{row['seconds']:>9}{row['cpu_s']:>8}"
-                f"{row['activities_per_s']:>8}{row['events']:>8}{row['history_kib']:>7}"
+                f"{row['what']:18}{row['activities']:>11}{row['seconds']:>9}{row['activities_per_s']:>7}"
+                f"{row['worker_ms']:>8}{row['server_ms']:>8}{row['events']:>8}{row['history_kib']:>7}"
             )
+        print("worker, server: milliseconds of processor time per activity; events, KiB: history of one workflow")
         print(f"ratio {result['ratio']} (goal {GOAL}: {'reached' if result['goal_reached'] else 'MISSED'}), ", end="")
         print(f"load before {result['load_before']}")
     return 0 if result["goal_reached"] else 1

@@ -49,11 +49,46 @@ def mariadb_objects(found: Result) -> str:
 
 def provisioning(found: Result) -> str:
     rows = [
-        (r["what"], r["workflows"], r["activities"], f"{r['seconds']:.1f} s", r["activities_per_s"])
+        (
+            *(r["what"], r["workflows"], r["activities"], f"{r['seconds']:.1f} s", r["activities_per_s"]),
+            *(f"{r['worker_ms']:.1f} ms", f"{r['server_ms']:.1f} ms", r["events"], f"{r['history_kib']:.0f} KiB"),
+        )
         for r in found["rows"]
     ]
-    told = table(("what", "workflows", "activities", "time", "activities a second"), rows)
+    spent = ("worker's CPU", "server's CPU", "events", "history")
+    told = table(("what", "workflows", "activities", "time", "activities a second", *spent), rows)
     return f"{told}\n\nRatio {found['ratio']}; goal {found['goal']}."
+
+
+def consolidation(found: Result) -> str:
+    rows = [
+        (
+            r["way"],
+            f"{r['mib']:.0f} MiB",
+            f"{r['seconds']:.1f} s",
+            f"{r['mib_per_s']:.1f} MiB/s",
+            f"{r['p99_ms']:.0f} ms",
+        )
+        for r in found["rows"]
+    ]
+    told = table(("way", "moved", "time", "rate", "customers' p99"), rows)
+    wrong = ", ".join(f"{count} {what}" for what, count in found["wrong"].items()) or "nothing wrong"
+    return (
+        f"{told}\n\nRatio {found['ratio']}; goal {found['goal']}. Customers' p99 in the quiet time before: "
+        f"{found['quiet_p99_ms']:.0f} ms; of {found['requests']:,} requests: {wrong}."
+    )
+
+
+def evaluate_scaling(found: Result) -> str:
+    rows = [
+        ("ask Prometheus", f"{found['read_s']:.1f} s", f"{found['queries']} questions"),
+        ("decide", f"{found['decide_s']:.1f} s", f"{found['forecasts']:,} forecasts"),
+        ("together", f"{found['seconds']:.1f} s", f"{found['cpu_s']:.1f} s of a core; goal: {found['goal_s']:.0f} s"),
+        ("import of the library, once a process", f"{found['import_s']:.1f} s", f"{found['memory_library_mib']} MiB"),
+    ]
+    made = ", ".join(f"{count:,} {action}" for action, count in sorted(found["decisions"].items()))
+    told = f"{found['instances']:,} instances: {made}. Memory at most {found['memory_mib']:,} MiB."
+    return f"{told}\n\n{table(('what', 'time', 'with'), rows)}"
 
 
 TABLES: dict[str, Callable[[Result], str]] = {
@@ -61,6 +96,8 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "planning": planning,
     "mariadb_objects": mariadb_objects,
     "provisioning": provisioning,
+    "evaluate_scaling": evaluate_scaling,
+    "consolidation": consolidation,
 }
 
 

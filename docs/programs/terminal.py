@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from freehold.cli import procedures
 from freehold.models.procedure import ProcedureView, StepState
@@ -29,13 +29,19 @@ async def seen(name: str) -> ProcedureView:
     return view
 
 
+def save(picture: str, file: Path, command: str, *shown: RenderableType, width: int = WIDTH) -> None:
+    """What a terminal shows behind a command, as a file; `picture` tells it from others on the same page."""
+    console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, highlight=False)
+    console.print(f"$ {command}")
+    for each in shown:
+        console.print(each)
+    svg = console.export_svg(title="freehold", code_format=FORMAT, unique_id=picture)
+    file.write_text(re.sub(r"[ \t]+$", "", svg, flags=re.M))
+
+
 def main(name: str, file: str) -> None:
     view = asyncio.run(seen(name))
-    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, highlight=False)
-    console.print(f"$ freehold instance watch {name}")
-    console.print(procedures.steps_table(view))
-    svg = console.export_svg(title="freehold", code_format=FORMAT, unique_id="freehold-watch")
-    Path(file).write_text(re.sub(r"[ \t]+$", "", svg, flags=re.M))
+    save("freehold-watch", Path(file), f"freehold instance watch {name}", procedures.steps_table(view))
 
 
 if __name__ == "__main__":

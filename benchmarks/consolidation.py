@@ -1,0 +1,178 @@
+"""A storage server emptied while its customer works: by Freehold's waypoint, and by Swift's own mover at full speed.
+
+Both move the same data over the same rings on the same machines in one run. Freehold's time includes its proof; its
+passes yield to customers, the own mover's do not. Boots a lab, so it needs root and the computer for itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from freehold.lab.client import QUIET, Load
+from freehold.models.change import Change, WaypointRef
+from freehold.services.base import Waypoint
+from tests.services.object_storage.conftest import CUSTOMER_HOST
+from tests.services.object_storage.mover import Mover, moving
+from workflows import policies
+
+GOAL = 0.8
+QUIET_S = 20
+OWN, OURS = "Swift's own mover, unthrottled", "Freehold"
+PASSES_MOST = 20
+
+FILL = """
+import json, os, sys
+from concurrent.futures import ThreadPoolExecutor
+import boto3
+from botocore.config import Config
+given = json.load(sys.stdin)
+ca = "/tmp/consolidation-ca.pem"
+open(ca, "w").write(given["ca_certificate"])
+s3 = boto3.client("s3", endpoint_url=given["endpoint_url"], region_name=given["region"], verify=ca,
+                  aws_access_key_id=given["access_key_id"], aws_secret_access_key=given["secret_access_key"],
+                  config=Config(s3={"addressing_style": "path"}))
+s3.create_bucket(Bucket="bulk")
+def put(number):
+    s3.put_object(Bucket="bulk", Key=f"object-{number}", Body=os.urandom(given["object_bytes"]))
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(put, range(given["objects"])))
+print(json.dumps({"ok": True}))
+"""
+
+OWN_PASS = """
+import json, subprocess
+conf = "/etc/swift/freehold"
+for kind in ("account", "container", "object"):
+    subprocess.run(["runuser", "-u", "swift", "--", f"/usr/bin/swift-{kind}-replicator",
+                    f"{conf}/{kind}-server.conf", "once"], capture_output=True)
+print(json.dumps({"ok": True}))
+"""
+
+HELD = """
+import json
+from pathlib import Path
+files = [f for f in Path("/srv/node").glob("*/objects/*/*/*/*") if f.suffix in (".data", ".ts", ".meta")]
+print(json.dumps({"objects": len(files), "bytes": sum(f.stat().st_size for f in files)}))
+"""
+
+
+def measure(objects: int, object_bytes: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, moving("drains", "198.18.46.0/24", Path(folder)) as mover:
+        mover.changed(tier="distributed", storage_servers=4)
+        _fill(mover, objects, object_bytes)
+        rows = []
+        with mover.counting(Load(requests_per_s=4)) as client:
+            mover.client = client
+            client.phase(QUIET)
+            time.sleep(QUIET_S)
+            rows.append(_drained(mover, OURS))
+            client.phase("between")
+            mover.client = None
+            mover.changed(storage_servers=4)
+            mover.client = client
+            rows.append(_drained(mover, OWN))
+            result = client.stop()
+    phases = {phase.name: phase for phase in result.phases}
+    for row in rows:
+        row |= {"p99_ms": phases[row["way"]].p99_ms, "cpu": round(phases[row["way"]].cpu, 2)}
+    wrong = {what: count for what, count in result.wrong.items() if count}
+    return {"rows": rows, "quiet_p99_ms": phases[QUIET].p99_ms, "quiet_cpu": round(phases[QUIET].cpu, 2),
+            "wrong": wrong, "requests": result.requests,
+            "ratio": round(rows[0]["mib_per_s"] / rows[1]["mib_per_s"], 2), "goal": GOAL}  # fmt: skip
+
+
+def _fill(mover: Mover, objects: int, object_bytes: int) -> None:
+    given = {**mover.bench.service.credentials(mover.plan), "objects": objects, "object_bytes": object_bytes}
+    with mover.bench.session(CUSTOMER_HOST) as host:
+        host.run(FILL, given, 900)
+
+
+def _drained(mover: Mover, way: str) -> dict[str, Any]:
+    """From four storage servers to three; only the time in which data moves counts."""
+    change = mover.wanted(storage_servers=3)
+    mover.begin(change)
+    leaver = change.after.leaves[0]
+    row: dict[str, Any] = {}
+    for waypoint in mover.bench.service.path(change.before, change.after):
+        if not waypoint.name.startswith("drain"):
+            mover.reach(change, waypoint, _ref(change, waypoint))
+            continue
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(mover.configure, waypoint.intents))
+        moved = _held(mover, leaver)
+        assert mover.client
+        mover.client.phase(way)
+        began = time.monotonic()
+        passes = _by_freehold(mover, change, waypoint) if way == OURS else _by_swift(mover, change, leaver)
+        seconds = time.monotonic() - began
+        mover.client.phase("between")
+        mover.reach(change, waypoint, _ref(change, waypoint))  # the proof, also of what Swift did
+        mib = moved["bytes"] / 2**20
+        row = {"way": way, "objects": moved["objects"], "mib": mib, "seconds": seconds, "passes": passes}
+        row["mib_per_s"] = mib / seconds
+    mover.settle(change)
+    return row
+
+
+def _by_freehold(mover: Mover, change: Change, waypoint: Waypoint) -> int:
+    for number in range(1, PASSES_MOST):
+        if mover.bench.service.judge(change, _ref(change, waypoint), mover.answers(waypoint)).done:
+            return number
+        time.sleep(policies.BETWEEN_ROUNDS.total_seconds())
+    raise SystemExit("Freehold did not come to an end")
+
+
+def _by_swift(mover: Mover, change: Change, leaver: str) -> int:
+    storage = [s.server for s in change.before.servers if "storage" in s.roles]
+    for number in range(1, PASSES_MOST):
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda name: _run(mover, name, OWN_PASS), storage))
+        if not _held(mover, leaver)["objects"]:
+            return number
+    raise SystemExit("Swift's own mover did not come to an end")
+
+
+def _held(mover: Mover, server: str) -> dict[str, Any]:
+    return _run(mover, server, HELD)
+
+
+def _run(mover: Mover, server: str, script: str) -> dict[str, Any]:
+    with mover.bench.session(server) as session:
+        return session.run(script, {}, 900)
+
+
+def _ref(change: Change, waypoint: Waypoint) -> WaypointRef:
+    return WaypointRef(instance=change.instance, waypoint=waypoint.name)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--objects", type=int, default=800)
+    parser.add_argument("--object-bytes", type=int, default=1 << 20)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    given = parser.parse_args()
+    with contextlib.redirect_stdout(sys.stderr):
+        found = measure(given.objects, given.object_bytes)
+    if given.json:
+        print(json.dumps(found))
+    else:
+        for row in found["rows"]:
+            print(
+                f"{row['way']:32}{row['mib']:8.1f} MiB in {row['seconds']:6.1f} s, {row['mib_per_s']:6.1f} MiB/s, "
+                f"{row['passes']} passes, customers' p99 {row['p99_ms']} ms, cpu {row['cpu']}"
+            )
+        print(f"quiet p99 {found['quiet_p99_ms']} ms; wrong {found['wrong']}; ratio {found['ratio']}, goal {GOAL}")
+    return 0 if found["ratio"] >= GOAL else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
