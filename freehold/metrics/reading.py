@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 from freehold.errors import MetricsUnavailable
 from freehold.metrics.prometheus import Prometheus, Row, Span
-from freehold.models.scaling import Measure
+from freehold.models.scaling import FORESEEN, Measure
 from freehold.models.scaling_policy import DataRules, ScalingPolicy
 from freehold.models.usage import Observed, Series, Usage
 from freehold.planning.snapshot import collecting_later
@@ -25,7 +25,8 @@ SERIES: Mapping[Measure, str] = {
 }
 PEAKS = (Measure.STORED, Measure.REQUESTS, Measure.CPU, Measure.DISK)
 """What has a long history."""
-SEEN = SERIES[Measure.STORED]
+SEEN = Measure.STORED
+"""An instance is seen when this is."""
 SEEN_SHARE = "freehold:instance_seen:share1h"
 MEASURED_AT = "freehold:instance_measured_at_seconds"
 LEAST_VALUES = 7
@@ -52,16 +53,21 @@ def read_usage(
 def _read(prometheus: Prometheus, instances: Collection[str], policy: ScalingPolicy, clock: float) -> dict[str, Usage]:
     rules, found = policy.data, _Found(instances)
     recent_s = max(policy.up.window_s, LEAST_VALUES * rules.step_s)
-    end = math.ceil(clock / rules.peak_step_s) * rules.peak_step_s
-    start = end - math.ceil(rules.history_s / rules.peak_step_s) * rules.peak_step_s
-    step_s = rules.peak_step_s
     recent = [((m, "recent"), str(m), Span(of, clock - recent_s, clock, rules.step_s)) for m, of in SERIES.items()]
-    peaks = [((m, "peaks"), f"history of {m}", Span(_peak(SERIES[m], rules), start, end, step_s)) for m in PEAKS]
-    asked = [*recent, *peaks, ("coverage", "coverage", Span(_coverage(rules), start, end, step_s))]
+    peaks = [((m, "peaks"), f"history of {m}", _steps(_peak(SERIES[m], rules), m, policy, clock)) for m in PEAKS]
+    asked = [*recent, *peaks, ("coverage", "coverage", _steps(_seldom_seen(rules), SEEN, policy, clock))]
     for (kind, words, _), rows in zip(asked, prometheus.ranges([span for *_, span in asked]), strict=True):
         found.take(kind, rows, words)
     found.take("measured", prometheus.instant(MEASURED_AT, clock), "age")
     return {name: found.usage(name, clock) for name in instances}
+
+
+def _steps(query: str, measure: Measure, policy: ScalingPolicy, clock: float) -> Span:
+    """As far back as forecasts learn from; what is not foreseen, only as far back as decisions look."""
+    step = policy.data.peak_step_s
+    back_s = policy.data.history_s if measure in FORESEEN else policy.down.window_s + step
+    end = math.ceil(clock / step) * step
+    return Span(query, end - math.ceil(back_s / step) * step, end, step)
 
 
 def _peak(series: str, rules: DataRules) -> str:
@@ -69,13 +75,15 @@ def _peak(series: str, rules: DataRules) -> str:
     return f"max_over_time({kept}[{rules.peak_step_s}s])"
 
 
-def _coverage(rules: DataRules) -> str:
-    """Which share of each step the instance was seen in."""
+def _seldom_seen(rules: DataRules) -> str:
+    """Which share of a step the instance was seen in, where that is not enough: nearly always there is no answer."""
     step = rules.peak_step_s
     if step >= ROLLED_UP_FROM_S:
-        return f"clamp_max(sum_over_time({SEEN_SHARE}[{step}s]) / {step / HOUR_S:g}, 1)"
-    looks = max(1, min(step // rules.step_s, 60))
-    return f"clamp_max(count_over_time({SEEN}[{step}s:{max(step // looks, 1)}s]) / {looks}, 1)"
+        share = f"sum_over_time({SEEN_SHARE}[{step}s]) / {step / HOUR_S:g}"
+    else:
+        looks = max(1, min(step // rules.step_s, 60))
+        share = f"count_over_time({SERIES[SEEN]}[{step}s:{max(step // looks, 1)}s]) / {looks}"
+    return f"{share} < {rules.least_coverage:g}"
 
 
 class _Found:

@@ -54,6 +54,10 @@ class Measure(Choice):
     DISK = "disk"  # filled share of the fullest storage disk, 0 to 1
 
 
+FORESEEN = (Measure.STORED, Measure.REQUESTS)
+"""What is forecast: shares of CPU and disk follow from these, and from the size."""
+
+
 class Standing(Model):
     """What an instance is when a decision about it is made."""
 

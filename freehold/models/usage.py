@@ -40,7 +40,7 @@ class Usage:
     """The clock of the metrics' server when it answered, seconds since 1970."""
     measures: Mapping[Measure, Observed] = field(default_factory=dict)
     coverage: Series = field(default_factory=Series)
-    """For each step of the peaks: the share of it (0 to 1) in which the instance was seen at all."""
+    """For steps of the peaks, the share (0 to 1) in which the instance was seen at all; without a value: enough."""
     measured_at: float | None = None
     """The instance's own clock when it took its newest figures; older than `data.most_age_s`: stale."""
     complaints: tuple[str, ...] = ()

@@ -51,6 +51,15 @@ def test_each_gets_its_own(fake: FakePrometheus) -> None:
     assert not found["acme-1"].complaints
 
 
+def test_what_is_not_foreseen_is_read_only_as_far_back_as_decisions_look(fake: FakePrometheus) -> None:
+    fake.instances = {"acme-1": usage(0.5, cpu_ratio=0.2)}
+    found = read(fake, "acme-1")["acme-1"]
+    peaks = found.measures[Measure.CPU].peaks.times
+    assert len(peaks) == 6
+    assert peaks[0] <= found.read_at - SHORT.down.window_s
+    assert peaks[-1] == found.measures[Measure.STORED].peaks.times[-1]
+
+
 @pytest.mark.parametrize("count", [1, 300])
 def test_the_number_of_questions_does_not_depend_on_the_instances(fake: FakePrometheus, count: int) -> None:
     fake.instances = {f"acme-{n}": usage(0.5) for n in range(count)}
@@ -62,7 +71,7 @@ def test_long_steps_are_read_from_what_rules_keep_of_every_hour(fake: FakePromet
     fake.instances = {"acme-1": usage(0.5)}
     read(fake, "acme-1", policy=ScalingPolicy())
     assert "max_over_time(freehold:instance_stored_bytes:max1h[86400s])" in fake.asked
-    assert "clamp_max(sum_over_time(freehold:instance_seen:share1h[86400s]) / 24, 1)" in fake.asked
+    assert "sum_over_time(freehold:instance_seen:share1h[86400s]) / 24 < 0.9" in fake.asked
 
 
 def test_one_without_metrics_is_there_without_values(fake: FakePrometheus) -> None:
@@ -132,7 +141,7 @@ def exporter() -> Iterator[tuple[int, dict[str, float]]]:
 
     class Exporter(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(200 if told["bytes"] else 500)
             self.end_headers()
             lines = {
                 "freehold_account_bytes": told["bytes"],
@@ -165,10 +174,12 @@ def test_a_real_prometheus_with_the_shipped_rules(settings: Settings, exporter: 
         assert found.measures[Measure.CAPACITY].recent.values[-1] == GIB
         assert 0 < found.measures[Measure.REQUESTS].recent.values[-1] < 4, "it was seen for a part of the window only"
         assert abs(found.measured_at - time.time()) < 10
-        assert found.coverage.values
         told["bytes"] = 0.5 * GIB
         higher = _until(settings, lambda u: u.measures[Measure.STORED].peaks.values[-1] == 0.5 * GIB)
         assert higher.measures[Measure.STORED].recent.values[0] == 0.25 * GIB
+        told["bytes"] = 0
+        gone = _until(settings, lambda u: u.coverage.values)
+        assert max(gone.coverage.values) < DATA.least_coverage, "only what was seen too seldom is told"
 
 
 def _until(settings: Settings, holds: Any) -> Any:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from freehold.models.scaling import Action, Contract, Decision, LeadTime, Measure, Mode, Standing
+from freehold.models.scaling import FORESEEN, Action, Contract, Decision, LeadTime, Measure, Mode, Standing
 from freehold.models.scaling_policy import Pace, ScalingPolicy
 from freehold.models.usage import Usage
 from freehold.planning.scaling.ahead import Ahead, look_ahead
@@ -20,8 +20,6 @@ from freehold.services.base import Service, Size
 
 BY = "evaluate-scaling"
 """In whose name a change is asked for."""
-FORECAST = (Measure.STORED, Measure.REQUESTS)
-"""Shares of CPU and disk follow from these, and from the size."""
 
 
 def decide(
@@ -91,7 +89,7 @@ class _Case:
         kept = {
             load.measure: look_ahead(load, self.lead, always=True)
             for load in (*storage, *web)
-            if load.measure in FORECAST
+            if load.measure in FORESEEN
         }
         ahead = {measure: found for measure, found in kept.items() if found}
         need = Need(storage=self._kept(storage, ahead), web=self._kept(web, ahead))
@@ -167,7 +165,7 @@ class _Case:
     @cached_property
     def ahead(self) -> dict[Measure, Ahead]:
         """Forecasts that could come to something before a change has its effect."""
-        found = {load.measure: look_ahead(load, self.lead) for load in self.loads if load.measure in FORECAST}
+        found = {load.measure: look_ahead(load, self.lead) for load in self.loads if load.measure in FORESEEN}
         return {measure: ahead for measure, ahead in found.items() if ahead}
 
     def _needed(self, pressing: list[Load], foreseen: list[Ahead], *, web: bool) -> float:
