@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from freehold.models.people import MESSAGES, Act
+from freehold.models.policy import Procedure
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -25,6 +26,8 @@ class Endpoint:
     identity: tuple[str, ...] = ("identity",)
     names_message: bool = False
     batch: bool = False
+    start: tuple[str, ...] | None = None
+    """Where in the body it says what is started; empty: the body itself."""
 
     def matches(self, method: str, segments: tuple[str, ...]) -> bool:
         mine = self.path.split("/")
@@ -39,12 +42,13 @@ def _workflow(path: str, *acts: Act, **more: Any) -> Endpoint:
     return Endpoint("POST", f"workflows/*{path}", acts, **more)
 
 
+_SCHEDULED = ("schedule", "action", "startworkflow")
 ENDPOINTS = (
-    _workflow("", Act.START),
+    _workflow("", Act.START, start=()),
     _workflow("/query/*", Act.READ, identity=()),
     _workflow("/signal/*", names_message=True),
     _workflow("/update/*", names_message=True, identity=("request", "meta", "identity")),
-    _workflow("/signal-with-start/*", Act.START, names_message=True),
+    _workflow("/signal-with-start/*", Act.START, names_message=True, start=()),
     _workflow("/cancel", Act.STEER),
     _workflow("/terminate", Act.REPAIR),
     _workflow("/reset", Act.REPAIR),
@@ -56,12 +60,26 @@ ENDPOINTS = (
     Endpoint("POST", "activities/update-options", (Act.REPAIR,)),
     Endpoint("POST", "batch-operations/*", (Act.REPAIR,), batch=True),
     Endpoint("POST", "batch-operations/*/stop", (Act.REPAIR,)),
-    Endpoint("POST", "schedules/*", (Act.SCHEDULE,)),
-    Endpoint("POST", "schedules/*/update", (Act.SCHEDULE,)),
+    Endpoint("POST", "schedules/*", (Act.SCHEDULE,), start=_SCHEDULED),
+    Endpoint("POST", "schedules/*/update", (Act.SCHEDULE,), start=_SCHEDULED),
     Endpoint("POST", "schedules/*/patch", (Act.SCHEDULE,)),
     Endpoint("DELETE", "schedules/*", (Act.SCHEDULE,)),
 )
-_API = re.compile(r"/api/v1/namespaces/[^/]+/(.+)")
+_API = re.compile(r"/api/v1/namespaces/[^/#]+/([^#]+)")
+"""Of a path with `#` only what stands before it would be passed on."""
+_HARMLESS = frozenset(
+    f"WORKFLOW_ID_{policy}"
+    for policy in (
+        "REUSE_POLICY_UNSPECIFIED",
+        "REUSE_POLICY_ALLOW_DUPLICATE",
+        "REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY",
+        "REUSE_POLICY_REJECT_DUPLICATE",
+        "CONFLICT_POLICY_UNSPECIFIED",
+        "CONFLICT_POLICY_FAIL",
+        "CONFLICT_POLICY_USE_EXISTING",
+    )
+)
+"""What may become of a run that has the id already; all else ends it."""
 _RESERVED_IDS = frozenset({"execute-multi-operation"})  # another endpoint with the path of a start
 
 
@@ -80,6 +98,21 @@ class Asked:
             operations = [key for key, value in body.items() if _is_operation(key) and isinstance(value, dict)]
             return body | {key: {**body[key], "identity": name} for key in operations}
         return _with(body, self.endpoint.identity, name) if self.endpoint.identity else body
+
+    def may_not_start(self, body: dict[str, Any]) -> str:
+        """Why what it starts may not be started by people; empty: it may, or it starts nothing."""
+        if self.endpoint is None or self.endpoint.start is None:
+            return ""
+        for started in _within(body, self.endpoint.start):
+            for kind in _fields(started, "workflowtype"):
+                name = kind.get("name") if isinstance(kind, dict) else kind
+                if name not in set(Procedure):
+                    return f"people do not start {name!r}, but one of {', '.join(Procedure)}"
+            for policy in ("workflowidreusepolicy", "workflowidconflictpolicy"):
+                for value in _fields(started, policy):
+                    if value not in _HARMLESS:
+                        return f"{value!r} would end a run without undoing anything; send `abort` to that run"
+        return ""
 
 
 READING = Asked((Act.READ,))
@@ -107,6 +140,19 @@ def asked(method: str, raw_path: str) -> Asked | None:
 
 def _is_operation(key: str) -> bool:
     return key.replace("_", "").lower().endswith("operation")
+
+
+def _fields(message: Any, name: str) -> list[Any]:
+    """The values of a field, in whatever way its name is written: `workflowType`, `workflow_type`."""
+    return [value for key, value in message.items() if key.replace("_", "").lower() == name]
+
+
+def _within(body: Any, path: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The messages there."""
+    found = [body]
+    for name in path:
+        found = [value for message in found if isinstance(message, dict) for value in _fields(message, name)]
+    return [message for message in found if isinstance(message, dict)]
 
 
 def _with(body: dict[str, Any], path: tuple[str, ...], name: str) -> dict[str, Any]:

@@ -138,6 +138,8 @@ async def _signed_body(request: Request, account: Account, wanted: Asked) -> byt
         given = None
     if not isinstance(given, dict):
         raise Refusal(400, INVALID, "The request's body is not a JSON object.")
+    if why := wanted.may_not_start(given):
+        raise Refusal(403, DENIED, f"This start is refused: {why}.")
     return json.dumps(wanted.signed(given, account.name)).encode()
 
 

@@ -146,7 +146,7 @@ async def _batch_and_schedule(root: httpx.AsyncClient, olivia: httpx.AsyncClient
     # A batch runs in the server's own name; who asked for it stands in the batch's record.
     assert (await root.get(job)).json()["identity"] == "root"
     schedule = f"{ROOT}/schedules/login-{uuid4()}"
-    action = {"startWorkflow": {"workflowId": workflow_id, "workflowType": {"name": "Nobody"}}}
+    action = {"startWorkflow": {"workflowId": workflow_id, "workflowType": {"name": "WatchCables"}}}
     action["startWorkflow"]["taskQueue"] = {"name": "nobody-polls-this"}
     made = await olivia.post(
         schedule, json={"schedule": {"spec": {}, "action": action}, "identity": "x", "requestId": "1"}
@@ -207,8 +207,39 @@ async def test_unknown_ways_to_write_are_refused(site: str, method: str, path: s
     assert answer.status_code == 403 and "refused" in answer.json()["message"], answer.text
 
 
+TERMINATES = "WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("workflows/x", {"workflowType": {"name": "SwitchSession"}}, "people do not start 'SwitchSession'"),
+        ("workflows/x", {"workflow_type": {"name": "SwitchSession"}}, "people do not start 'SwitchSession'"),
+        ("workflows/x/signal-with-start/retry", {"workflowType": {"name": "Evil"}}, "people do not start 'Evil'"),
+        ("schedules/x", {"schedule": {"action": {"startWorkflow": {"workflowType": {"name": "Evil"}}}}}, "'Evil'"),
+        ("schedules/x/update", {"schedule": {"action": {"start_workflow": {"workflow_type": {"name": "E"}}}}}, "'E'"),
+        ("workflows/x", {"workflowType": {"name": "ScaleUp"}, "workflowIdConflictPolicy": TERMINATES}, "end a run"),
+        ("workflows/x", {"workflowType": {"name": "ScaleUp"}, "workflow_id_reuse_policy": 4}, "would end a run"),
+    ],
+)
+async def test_only_procedures_are_started_and_no_start_ends_another_run(
+    site: str, path: str, body: dict[str, Any], words: str
+) -> None:
+    async with browser_of(site, "root") as http:
+        answer = await http.post(f"{ROOT}/{path}", json=body)
+    assert answer.status_code == 403 and words in answer.json()["message"], answer.text
+
+
 def test_paths_that_a_server_might_read_in_another_way_are_not_understood() -> None:
-    for path in ("x/../y/terminate", "x/./terminate", "x%2f..%2fy/terminate", "%2e%2e/terminate", "x%5Cy", "x/"):
+    for path in (
+        "x/../y/terminate",
+        "x/./terminate",
+        "x%2f..%2fy/terminate",
+        "%2e%2e/terminate",
+        "x%5Cy",
+        "x/",
+        "x#/query/y",
+    ):
         assert asked("POST", f"{ROOT}/workflows/{path}") is None, path
 
 
