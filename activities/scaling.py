@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -11,6 +13,7 @@ from urllib.parse import quote
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.evidence import observation
@@ -21,7 +24,7 @@ from freehold.models.evaluation import Deed, EvaluateInput, EvaluateRequest, Eva
 from freehold.models.instance import Evidence, EvidenceKind
 from freehold.models.policy import Procedure
 from freehold.models.request import Because, ScaleRequest
-from freehold.models.scaling import Action, Decision
+from freehold.models.scaling import Action, Decision, Mode
 from freehold.models.work import Changed, PlanRef
 from freehold.scaling import ScalingRules
 from freehold.scheduling import Decided, evaluate
@@ -30,6 +33,7 @@ from freehold.web.forecast import forecast_svg
 
 ACTED_ON = 100
 """Proposals that one evaluation acts upon: whatever the metrics say, no more procedures than that start at once."""
+ASKED_AT_ONCE = 10
 TOLD = 50
 """Refusals and hindrances that are told one by one."""
 WORDS_MOST = 500
@@ -48,9 +52,22 @@ class ScalingActivities:
         self._inventory, self._rules, self._settings, self._client = inventory, rules, settings, client
 
     @activity.defn
-    async def open_recommendations(self, _: EvaluateRequest) -> tuple[str, ...]:
-        """Instances for which a recommendation waits for people. Reads only."""
-        return tuple([run.id.removeprefix(RECOMMENDS) async for run in self._client.list_workflows(OPEN)])
+    async def open_recommendations(self, _: EvaluateRequest) -> tuple[ScaleRequest, ...]:
+        """What waits for people, as far as it can be said. Reads only."""
+        turn = asyncio.Semaphore(ASKED_AT_ONCE)
+
+        async def asked(workflow_id: str) -> ScaleRequest | None:
+            async with turn:
+                try:
+                    return await self._recommended(workflow_id)
+                except (
+                    RPCError,
+                    TemporalError,
+                ):  # it ended just now, or cannot say: it is looked at when it is in the way
+                    return None
+
+        runs = [run.id async for run in self._client.list_workflows(OPEN)]
+        return tuple(filter(None, await asyncio.gather(*map(asked, runs))))
 
     @activity.defn
     def evaluate_instances(self, given: EvaluateInput) -> Evaluation:
@@ -60,13 +77,14 @@ class ScalingActivities:
             decided = evaluate(self._inventory, self._rules, prometheus, now, given.request.instances)
         counts = Counter(each.decision.action for each in decided)
         self._show(counts, now)
-        urgent = sorted((d for d in decided if d.decision.wanted), key=_urgency)
+        waiting = {request.instance: request for request in given.open}
+        urgent = sorted((d for d in decided if d.decision.wanted and not _is_asked(d, waiting)), key=_urgency)
         acted = urgent[:ACTED_ON]
         return Evaluation(
             counts=dict(counts),
             proposals=tuple(self._proposal(each) for each in acted),
             later=len(urgent) - len(acted),
-            settled=tuple(d.decision.instance for d in decided if d.decision.instance in given.open and _is_over(d)),
+            settled=tuple(d.decision.instance for d in decided if d.decision.instance in waiting and _is_over(d)),
             refused=_some({d.decision.instance: d.decision.summary for d in decided if _is_refused(d)}),
             hindered=_some({d.decision.instance: h for d in decided if (h := d.decision.hindered_by)}),
         )
@@ -105,11 +123,9 @@ class ScalingActivities:
                 return Deed(workflow_id=workflow_id, changed=False, words="was asked before")
             await self._start(Procedure.RECOMMEND, workflow_id, proposal, proposal.wanted)
             return Deed(workflow_id=workflow_id, changed=True, words="asks operators")
-        handle = self._client.get_workflow_handle(workflow_id)
-        asked = await handle.query("recommended", result_type=ScaleRequest)
-        if _same(asked, proposal.wanted):
+        if _same(await self._recommended(workflow_id), proposal.wanted):
             return Deed(workflow_id=workflow_id, changed=False, words="waits for operators")
-        await handle.signal("revise", proposal)
+        await self._client.get_workflow_handle(workflow_id).signal("revise", proposal)
         return Deed(workflow_id=workflow_id, changed=True, words="asks operators for something else now")
 
     @activity.defn
@@ -137,8 +153,9 @@ class ScalingActivities:
         if known is not None and await _started_for(known, proposal.wanted):
             return Deed(workflow_id=workflow_id, changed=False, words="was started before")
         wanted = proposal.wanted.model_copy(update={"requested_by": given.requested_by})
-        await self._start(proposal.procedure, workflow_id, wanted, wanted)
+        # First: who is killed in between finds it started, and would not note it any more.
         self._inventory.note_asked(proposal.instance, datetime.now(UTC))
+        await self._start(proposal.procedure, workflow_id, wanted, wanted)
         return Deed(workflow_id=workflow_id, changed=True, words="is started")
 
     @activity.defn
@@ -156,6 +173,11 @@ class ScalingActivities:
             memo={DECISION: wanted.because.decision if wanted.because else ""},
         )
 
+    async def _recommended(self, workflow_id: str) -> ScaleRequest:
+        handle = self._client.get_workflow_handle(workflow_id)
+        asked: ScaleRequest = await handle.query("recommended", result_type=ScaleRequest)
+        return asked
+
     async def _description(self, workflow_id: str) -> WorkflowExecutionDescription | None:
         try:
             return await self._client.get_workflow_handle(workflow_id).describe()
@@ -172,6 +194,12 @@ async def _started_for(known: WorkflowExecutionDescription, wanted: ScaleRequest
 
 def _same(one: ScaleRequest, other: ScaleRequest) -> bool:
     return one.model_copy(update={"because": None}) == other.model_copy(update={"because": None})
+
+
+def _is_asked(decided: Decided, waiting: Mapping[str, ScaleRequest]) -> bool:
+    """Whether people are asked for just this already: nothing follows then, and no reason is kept again."""
+    asked, wanted = waiting.get(decided.decision.instance), decided.decision.wanted
+    return decided.contract.mode is Mode.RECOMMEND and asked is not None and wanted is not None and _same(asked, wanted)
 
 
 def _evidence(decision: Decision) -> Evidence:

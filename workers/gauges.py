@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 from temporalio.client import Client, WorkflowExecution
+from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
 from freehold.metrics.own import PROCEDURES, WAITING, WAITING_LONGEST, Gauges
@@ -37,13 +38,13 @@ class ProcedureGauges:
         while True:
             try:
                 await self.look()
-            except RPCError as error:
+            except (RPCError, TemporalError) as error:
                 log.warning("procedures could not be counted", reason=str(error))
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:
         self._gauges.say(PROCEDURES, await self._counted())
-        waits = [(whom, self._age(since)) for whom, since in await self._waiting()]
+        waits = [(whom, self._age(since)) for whom, since in await self.waiting()]
         ages: dict[Labels, float] = {}
         longest: dict[Labels, float] = {}
         for whom, age in waits:
@@ -61,7 +62,8 @@ class ProcedureGauges:
                 counts[("procedure", procedure), ("status", str(group.group_values[0]))] = group.count
         return counts
 
-    async def _waiting(self) -> list[tuple[str, datetime]]:
+    async def waiting(self) -> list[tuple[str, datetime]]:
+        """Whom each run waits for, and since when."""
         runs = [run async for run in self._client.list_workflows(QUERY, limit=LOOKED_AT)]
         turn = asyncio.Semaphore(AT_ONCE)
 
@@ -81,7 +83,7 @@ class ProcedureGauges:
             handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
             try:
                 view = await handle.query("progress", result_type=ProcedureView)
-            except RPCError:  # a run that does not answer has waited since it was started
+            except (RPCError, TemporalError):  # a run that does not answer has waited since it was started
                 return whom, run.start_time
             busy = (s.started_at for s in view.steps if s.state in (StepState.WAITING, StepState.PARKED))
             self._since[key] = next((at for at in busy if at), run.start_time)

@@ -21,7 +21,7 @@ class EvaluateRequest(Model):
 
 class EvaluateInput(Model):
     request: EvaluateRequest
-    open: tuple[Name, ...] = Field(default=(), description="instances for which a recommendation waits for people")
+    open: tuple[ScaleRequest, ...] = Field(default=(), description="recommended, and waiting for people")
 
 
 class Proposal(Model):

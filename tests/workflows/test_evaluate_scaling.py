@@ -111,7 +111,9 @@ async def test_a_recommendation_is_accepted_and_carried_out(rig: Rig, metrics: F
     assert (seen.waiting.whom, seen.waiting.messages) == ("operators", ("accept", "dismiss"))
     assert "ScaleUp to capacity_gib 2 is recommended" in seen.waiting.reason
     assert rig.inventory.lease("acme-1") is None, "a recommendation holds nothing"
-    assert (await evaluate(rig)).details["deeds"] == ["recommend-scaling-acme-1 waits for operators"]
+    await until_listed(rig)
+    assert (await evaluate(rig)).details["deeds"] == [], "they are asked already"
+    assert len(rig.inventory.evidence("acme-1", EvidenceKind.SCALING)) == 1
 
     recommendation = run_of(rig, "recommend-scaling-acme-1")
     await recommendation.execute_update("accept", {"operator": "olivia"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import urllib.request
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.runtime import Runtime
 
 from freehold.metrics.own import OWN, PROCEDURES, WAITING, WAITING_LONGEST, Gauges
@@ -60,6 +61,25 @@ async def test_procedures_and_waits_are_counted(temporal: TemporalServer, runtim
         await gauges.look()  # what is over is zero, as soon as the server lists it no more
     (now,) = scraped(temporal, PROCEDURES, procedure="ProvisionInstance", status="Running").values()
     assert now == running - 1
+
+
+async def test_a_run_that_does_not_answer_has_waited_since_it_was_started(
+    runtime: Runtime, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever keeps it from answering, the others are counted."""
+
+    async def broken(*_: object, **__: object) -> None:
+        raise WorkflowQueryFailedError("its code has changed")
+
+    run = await rig.provision()
+    await until_waiting(run)
+    gauges = ProcedureGauges(rig.client, Gauges(runtime.metric_meter), ["ProvisionInstance"])
+    monkeypatch.setattr(WorkflowHandle, "query", broken)
+    while not await gauges.waiting():
+        await asyncio.sleep(0.05)
+    monkeypatch.undo()
+    await run.execute_update("reject", {"operator": "amir"})
+    await run.result()
 
 
 async def test_failed_attempts_are_counted(temporal: TemporalServer, rig: Rig) -> None:
