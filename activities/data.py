@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,6 +22,8 @@ from freehold.models.work import Changed, ExportInput, PlanRef
 from freehold.planning.change import refuse_used
 from freehold.services import service
 from freehold.services.base import Errand, Waypoint
+
+Answer = Mapping[str, Any]
 
 AT_ONCE = 16
 """Servers that one round works on at the same time."""
@@ -54,7 +57,8 @@ class DataActivities:
         The proof that the next step waits for is kept.
         """
         change, waypoint = self._waypoint(given)
-        found = service(change.after.request.service).judge(change, given, self._answers(waypoint))
+        answers = answers_of(waypoint.errands, self._run)
+        found = service(change.after.request.service).judge(change, given, answers)
         if found.done:
             name = f"waypoint/{activity.info().activity_id}"
             claim = f"{given.waypoint}{' (way back)' if given.back else ''}: {found.words}"
@@ -74,6 +78,13 @@ class DataActivities:
             return self._contents(self._inventory.instance(given.instance).plan).outlined()
         except DeviceError as error:
             return Contents(unknown=str(error))
+
+    @activity.defn
+    def finish_writes(self, given: PlanRef) -> Round:
+        """Wait a while for what customers had begun to write before they could only read."""
+        plan = self._inventory.instance(given.instance).plan
+        chosen = service(plan.request.service)
+        return chosen.writes_finished(answers_of(chosen.finish_writes(plan), self._run))
 
     @activity.defn
     def export(self, given: ExportInput) -> Round:
@@ -113,13 +124,18 @@ class DataActivities:
                 return change, waypoint
         raise NotFound(f"the change of {given.instance} has no waypoint {given.waypoint!r}")
 
-    def _answers(self, waypoint: Waypoint) -> Mapping[str, Mapping[str, Any]]:
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="errand") as pool:
-            return dict(pool.map(self._run, waypoint.errands))
-
-    def _run(self, errand: Errand) -> tuple[str, Mapping[str, Any]]:
+    def _run(self, errand: Errand) -> tuple[str, Answer]:
         with self._devices.server(self._inventory.access(errand.server)) as server:
             return errand.server, server.run(errand.script, errand.given, timeout_s=errand.timeout_s)
+
+
+def answers_of(groups: Sequence[Sequence[Errand]], run: Callable[[Errand], tuple[str, Answer]]) -> Mapping[str, Answer]:
+    """What each server said in one round; what it said first stands."""
+    answers: dict[str, Answer] = {}
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="errand") as pool:
+        for name, answer in itertools.chain.from_iterable(pool.map(run, group) for group in groups):
+            answers[name] = {**answer, **answers.get(name, {})}
+    return answers
 
 
 def _waypoints(way: Way) -> tuple[Waypoint, ...]:

@@ -66,7 +66,7 @@ class DecommissionInstance:
         why = f"{planned.approval.why}; it holds {holds.words()}; {self._way_back}"
         await self._work.approve(planned.approval.model_copy(update={"why": why}))
         if self._request.export:
-            await self.steps.do(FREEZE, self._work.freeze, undo=self._work.thaw)
+            await self.steps.do(FREEZE, self._freeze, undo=self._work.thaw)
             await self.steps.do(EXPORT, partial(self._moving.rounds, EXPORT, self._export))
         self.steps.no_way_back("the service is being destroyed, as approved")
         return await to_the_end(self._destroy())
@@ -97,6 +97,14 @@ class DecommissionInstance:
             f"before, all objects are exported to {target} while customers only read; it can be aborted until "
             f"{EXPORT} is done: from {SCRAPING} on only forward"
         )
+
+    async def _freeze(self) -> None:
+        """An upload that began before may be acknowledged behind this: the export waits for it."""
+        await self._work.freeze()
+        await self._moving.rounds(FREEZE, self._finish_writes)
+
+    async def _finish_writes(self, said: str) -> Round:
+        return await call(DataActivities.finish_writes, self._work.ref, summary=said, **policies.LONG)
 
     async def _export(self, said: str) -> Round:
         assert self._request.export is not None, "nothing is to be exported"

@@ -58,7 +58,8 @@ class Moving:
                     words = f"{pace.idle_rounds} rounds brought nothing: {found.words}"
                     raise ApplicationError(words, type="NoProgress")
                 await self._steps.while_paused()
-                await workflow.sleep(policies.BETWEEN_ROUNDS, summary="before the next round")
+                if pace.idle_rounds:
+                    await workflow.sleep(policies.BETWEEN_ROUNDS, summary="before the next round")
 
 
 class Pace:

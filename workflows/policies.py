@@ -75,7 +75,7 @@ CHECKS_PER_RUN = 200
 """Rounds of looking at people's work before a run's history is cut."""
 
 BETWEEN_ROUNDS = timedelta(seconds=2)
-"""A breath between two rounds of moving data."""
+"""A breath after a round of moving data that brought nothing."""
 
 PAUSED_FOR = timedelta(days=7)
 """After so long a pause data moves on by itself: an instance between two plans is harder to repair."""

@@ -208,6 +208,8 @@ class Scaling:
 
     async def _go_back(self, step: str) -> None:
         """Over the waypoints that the service names, each once, also when one of them fails for a while."""
+        if not self._reached:
+            return
         way = Way(change=self._change, back=True, reached=self._reached)
         if self._way_back is None:
             self._way_back = list(await call(DataActivities.waypoints, way, **policies.QUICK))

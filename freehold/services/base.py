@@ -85,7 +85,9 @@ class Waypoint(Model):
     name: str
     intents: tuple[ServerIntent, ...] = ()
     rolling: bool = Field(default=False, description="one server after the other, in order")
-    errands: tuple[Errand, ...] = Field(default=(), description="run together, round after round until judged done")
+    errands: tuple[tuple[Errand, ...], ...] = Field(
+        default=(), description="group after group, those of a group together; again in each round until judged done"
+    )
 
 
 class Demand(Model):
@@ -186,7 +188,13 @@ class Service(Protocol):
         """What a survey found."""
 
     def frozen(self, plan: Plan) -> tuple[ServerIntent, ...]:
-        """What servers must be, one after the other, so that customers read and write nothing any more."""
+        """What servers must be, one after the other, so that customers only read."""
+
+    def finish_writes(self, plan: Plan) -> tuple[tuple[Errand, ...], ...]:
+        """What then brings to an end what customers had begun to write; groups as those of a waypoint."""
+
+    def writes_finished(self, answers: Mapping[str, Mapping[str, Any]]) -> Round:
+        """Whether nothing is written any more, by the answers of these errands."""
 
     def export(self, plan: Plan, target: ExportTarget) -> Errand:
         """What writes all that customers keep to a folder of a host, a while long; repeating it goes on."""

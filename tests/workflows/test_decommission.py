@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from freehold.models.contents import Contents, Part
 from freehold.models.instance import EvidenceKind, InstanceState
 from freehold.services.object_storage.service import ObjectStorage
 from tests.workflows.rig import Rig, until_waiting, view
+from workflows import policies
 
 HELD = Contents(
     parts=(
@@ -96,6 +98,26 @@ async def test_nothing_is_destroyed_before_the_export_is_proven(active: Rig, mon
     assert order.index("export data") < order.index("stop scraping") < order.index("erase disks")
     evidence = {e.claim: e.at for e in active.inventory.evidence("acme-1")}
     assert evidence["all lie there"] < min(at for claim, at in evidence.items() if claim.startswith("disk"))
+
+
+async def test_the_export_waits_for_what_customers_had_begun_to_write(
+    active: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def writes_finished(*_: Any) -> Round:
+        said.append("writes")
+        return Round(done=len(said) > 2, words="srv-1 still serves requests that began before, in 1 processes")
+
+    def exported(*_: Any) -> Round:
+        said.append("export")
+        return Round(done=True, words="all lie there")
+
+    monkeypatch.setattr(ObjectStorage, "writes_finished", writes_finished)
+    monkeypatch.setattr(ObjectStorage, "exported", exported)
+    monkeypatch.setattr(policies, "BETWEEN_ROUNDS", timedelta(milliseconds=10))
+    assert (await active.approved(await active.decommission(export=EXPORT))).outcome == "gone"
+    assert said == ["writes", "writes", "writes", "export"]
 
 
 @pytest.mark.parametrize(

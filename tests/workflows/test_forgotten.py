@@ -38,7 +38,7 @@ LEFT_BEHIND = ("objects/0/hashes.pkl", "objects/0/.lock", "tmp/half", "lost+foun
 
 
 class Disks:
-    """A folder for every storage server; nothing else of the program is changed but where it looks, and its passes."""
+    """A folder for every storage server; nothing else of the program is changed but where it looks."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -46,7 +46,7 @@ class Disks:
 
     def run(self, server: str, script: str, given: Mapping[str, Any]) -> dict[str, Any]:
         self.before(server, given)
-        program: dict[str, Any] = {"__name__": "move"}
+        program: dict[str, Any] = {"__name__": "hold"}
         exec(script, program)
         program["NODE"] = self.folder / server
         for device in given["devices"]:
@@ -55,7 +55,7 @@ class Disks:
         empty = program["is_empty"](devices)
         # As it comes over the wire.
         answer: dict[str, Any] = json.loads(
-            json.dumps({"began": time.time(), "failed": [], "devices": devices, "stopped": given["stop"] and empty})
+            json.dumps({"began": time.time(), "devices": devices, "stopped": given["stop"] and empty})
         )
         return answer
 
@@ -71,6 +71,8 @@ def disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disks:
     found, simulated = Disks(tmp_path / "disks"), SimulatedServer.run
 
     def run(self: SimulatedServer, script: str, given: Mapping[str, Any], timeout_s: float = 60) -> dict[str, Any]:
+        if "passes" in given:
+            return {"began": time.time(), "failed": []}
         if "devices" in given:
             return found.run(self._name, script, given)
         return simulated(self, script, given, timeout_s)

@@ -12,8 +12,8 @@ from freehold.models.plan import Plan
 from freehold.services.base import Errand
 from freehold.services.object_storage.errands import program
 
-ROUND_S = 120
-"""People learn how far it is, and may stop it, after so long."""
+ROUND_S = 600
+"""People learn how far it is, and may stop it, after so long. A history has room for two months of rounds."""
 LIMIT_S = 12 * 3600
 """One object may be large."""
 

@@ -72,6 +72,11 @@ class Seen(Model):
     under_way: int = 0
     """Requests that it serves although it is to stop."""
 
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Seen:
+        """A server may be more than storage, and say more."""
+        return cls.model_validate({name: what for name, what in answer.items() if name in cls.model_fields})
+
 
 def judge(stop: Stop, answers: Answers) -> Round:
     """What one round of a waypoint's errands came to."""
@@ -80,10 +85,21 @@ def judge(stop: Stop, answers: Answers) -> Round:
     if stop.name == MOVE:
         return _moved(stop, answers)
     proxies = {s.server: int(answers[s.server]["open"]) for s in stop.idle_proxies()}
-    seen = {name: Seen.model_validate(answer) for name, answer in answers.items() if name not in proxies}
+    storage = {s.server for s in stop.everybody.with_role(Role.STORAGE)}
+    seen = {name: Seen.of(answer) for name, answer in answers.items() if name in storage}
     if stop.name == PREPARE:
         return _room(stop, seen)
     return _settled(stop, seen, proxies)
+
+
+def writes_finished(answers: Answers) -> Round:
+    """Whether nothing is written any more, and everything that was is listed."""
+    if all(answer.get("simulated") for answer in answers.values()):
+        return Round(done=True, words="simulated")
+    serving = {name: n for name, answer in answers.items() if (n := int(answer.get("serving", 0)))}
+    failed = [f"{name}: {words}" for name, answer in answers.items() for words in answer.get("failed", ())]
+    words = [f"{name} still serves requests that began before, in {n} processes" for name, n in serving.items()]
+    return Round(done=not (serving or failed), words="; ".join([*words, *failed[:3]]) or "nothing is written any more")
 
 
 def _moved(stop: Stop, answers: Answers) -> Round:

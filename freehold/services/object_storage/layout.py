@@ -23,6 +23,8 @@ NODE = "/srv/node"
 CONF = "/etc/swift/freehold"
 """Beside Debian's samples, which stay as they are: upgrades ask nothing, and undo has nothing to restore."""
 
+HAPROXY_CONF = "/etc/haproxy/haproxy.cfg"
+
 
 def server_conf(kind: str) -> str:
     """The configuration of Swift's account, container, object or proxy server."""

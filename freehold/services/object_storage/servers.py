@@ -9,7 +9,7 @@ from freehold.models.plan import NetworkPurpose, PlannedServer
 from freehold.models.server import Directory, File, Filesystem
 from freehold.services.object_storage import programs
 from freehold.services.object_storage.blueprint import Objects, Role
-from freehold.services.object_storage.layout import NODE, Layout, devices
+from freehold.services.object_storage.layout import HAPROXY_CONF, NODE, Layout, devices
 from freehold.services.object_storage.parts import (
     PROGRAMS,
     UNITS,
@@ -74,7 +74,7 @@ def endpoint(layout: Layout, server: PlannedServer) -> list[Part]:
 
 def _haproxy(layout: Layout, server: PlannedServer, front: str) -> Part:
     config = text(
-        "/etc/haproxy/haproxy.cfg", f"{_FOLDER}/endpoint/haproxy.cfg.j2",
+        HAPROXY_CONF, f"{_FOLDER}/endpoint/haproxy.cfg.j2",
         endpoint=layout.plan.endpoint.address.ip, endpoint_port=layout.plan.endpoint.port, certificate=_CERTIFICATE,
         newest=layout.generations[-1].replicas > 1, frozen=layout.frozen,
         management=layout.management(server), ports=layout.blueprint.ports,

@@ -163,6 +163,12 @@ class ObjectStorage:
         layout = replace(self._layout(plan), frozen=True)
         return tuple(intent(s.server, self._parts(layout, s)) for s in layout.with_role(Role.WEB))
 
+    def finish_writes(self, plan: Plan) -> tuple[tuple[Errand, ...], ...]:
+        return errands.finish_writes(self._layout(plan))
+
+    def writes_finished(self, answers: Mapping[str, Mapping[str, Any]]) -> Round:
+        return judging.writes_finished(answers)
+
     def export(self, plan: Plan, target: ExportTarget) -> Errand:
         return exporting.errand(plan, self.credentials(plan), target)
 

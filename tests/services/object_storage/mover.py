@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from activities.data import Answer, answers_of
 from freehold.devices.real import RealDevices
 from freehold.inventory.handover import load_host_keys
 from freehold.lab.client import CountingClient, Load
@@ -21,7 +22,7 @@ from freehold.planning.change import plan_change
 from freehold.planning.snapshot import InventorySnapshot
 from freehold.secrets import FileSecrets
 from freehold.services import service
-from freehold.services.base import Waypoint
+from freehold.services.base import Errand, Waypoint
 from tests.services.object_storage.conftest import CUSTOMER_HOST, Bench, make_plan
 
 SERVERS = tuple(f"srv-{n}" for n in range(1, 8))
@@ -92,13 +93,12 @@ class Mover:
         with self.bench.session(intent.server) as server:
             server.apply(intent)
 
-    def answers(self, waypoint: Waypoint) -> dict[str, dict[str, Any]]:
-        def run(errand: Any) -> tuple[str, dict[str, Any]]:
+    def answers(self, waypoint: Waypoint) -> Mapping[str, Answer]:
+        def run(errand: Errand) -> tuple[str, Answer]:
             with self.bench.session(errand.server) as server:
                 return errand.server, server.run(errand.script, errand.given, errand.timeout_s)
 
-        with ThreadPoolExecutor(16) as pool:
-            return dict(pool.map(run, waypoint.errands))
+        return answers_of(waypoint.errands, run)
 
     def changed(self, **asked: Any) -> Change:
         change = self.wanted(**asked)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +22,14 @@ from freehold.models.change import Round
 from freehold.models.contents import ExportTarget
 from freehold.services.base import Service
 from freehold.services.object_storage import exporting
-from freehold.services.object_storage.errands import export
+from freehold.services.object_storage.errands import export, finish
 from tests.lab.client.s3_server import Fault, Store, Version, s3_server
 from tests.services.object_storage.conftest import make_plan
 from tests.services.object_storage.test_way import HALL_OF_NINE
 
 PLAN = make_plan(HALL_OF_NINE)
 BODIES = {"a": b"1" * 5000, "a/b": b"", "folder/": b"marker", "größe": b"2" * 70_000, "z" * 900: b"long"}
+BODIES |= {"öffnen/": b"", "y" * 150 + "/": b"a long marker"}
 
 
 class Host:
@@ -51,7 +55,8 @@ class Host:
         found = {}
         for path in sorted(self.folder.glob(f"{bucket}.*.tar")):
             with tarfile.open(path) as file:
-                found |= {m.name: body.read() for m in file if (body := file.extractfile(m))}
+                rows = [(m, body) for m in file if (body := file.extractfile(m))]
+                found |= {m.pax_headers.get("path", m.name): body.read() for m, body in rows}
         return found
 
 
@@ -68,14 +73,34 @@ def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 
 def test_every_object_lies_in_the_folder_with_its_sums(host: Host) -> None:
     found = host.round()
-    assert found.done and "all 5 objects (0.00 GiB) of acme-1 lie in acme-host:" in found.words
+    assert found.done and "all 7 objects (0.00 GiB) of acme-1 lie in acme-host:" in found.words
     assert host.read("photos") == BODIES
     checked = subprocess.run(["sha256sum", "--check", "--strict", export.SUMS], cwd=host.folder, check=False)
     assert checked.returncode == 0, "customers check it with what every system has"
     rows = [json.loads(line) for line in (host.folder / "photos.000001.jsonl").read_text().splitlines()]
     assert [r["key"] for r in rows] == sorted(BODIES) and rows[0]["metadata"] == {"digest": "digest"}
-    assert found.observed["buckets"]["buckets"]["photos"] == {"objects": 5, "bytes": 75_010, "volumes": 1}
+    assert found.observed["buckets"]["buckets"]["photos"] == {"objects": 7, "bytes": 75_023, "volumes": 1}
     assert host.round().done, "once more finds nothing to do"
+
+
+def test_processes_that_serve_what_began_before_a_change_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = tmp_path / "haproxy.cfg"
+    changed.touch()
+    with subprocess.Popen(["/bin/sh", "-c", "sleep 60 & wait"], start_new_session=True) as main:
+        try:
+            told = subprocess.CompletedProcess((), 0, f"{main.pid}\n")
+            monkeypatch.setattr(finish.subprocess, "run", lambda *_, **__: told)
+            counted = []
+            while not finish.descendants(main.pid, dict(finish.running())):
+                time.sleep(0.01)
+            for of in (time.time() + 60, time.time() - 60):
+                os.utime(changed, (of, of))
+                counted.append(finish.old_processes("haproxy.service", str(changed)))
+        finally:
+            os.killpg(main.pid, signal.SIGKILL)
+    assert counted == [1, 0], "the first process of a unit stays the same"
 
 
 def test_it_goes_on_where_a_round_ended_or_was_killed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +120,7 @@ def test_it_goes_on_where_a_round_ended_or_was_killed(host: Host, monkeypatch: p
         file.write("0000  photos.0000")  # cut off in the middle of a line
     assert not host.round(round_s=0).done
     assert host.round().done
-    assert volumes == [f"photos.{n:06}.tar" for n in (1, 2, 2, 3)]
+    assert volumes == [f"photos.{n:06}.tar" for n in (1, 2, 2, 3, 4)]
     assert host.read("photos") == BODIES
 
 

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from activities.data import answers_of
 from freehold.errors import ProofFailed
-from freehold.services.object_storage.judging import CLOCKS_S, judge
+from freehold.services.base import Errand
+from freehold.services.object_storage import errands
+from freehold.services.object_storage.judging import CLOCKS_S, judge, writes_finished
 from freehold.services.object_storage.way import DRAIN, JOIN, MOVE, PREPARE, SETTLE, Stop, path
 from tests.services.object_storage.conftest import make_plan
-from tests.services.object_storage.test_way import BLUEPRINT, GROW, HALL_OF_NINE, changed
+from tests.services.object_storage.test_way import BLUEPRINT, GROW, HALL_OF_NINE, changed, replaced
 
 OLD, NEW, LATER = "1700000000.00000", "1700000005.00000", "1700000100.00000"
 BEGAN = 1700000050.0
@@ -54,6 +57,32 @@ def test_all_in_its_place_is_proven(name: str) -> None:
     found = judge(STOPS[name], answers(STOPS[name]))
     assert found.done, found.words
     assert found.left_objects == 0
+
+
+@pytest.mark.parametrize(("open_connections", "done"), [(0, True), (2, False)])
+def test_all_that_a_server_of_every_role_says_is_judged(open_connections: int, done: bool) -> None:
+    """The one that leaves is proxy and storage, and is asked as both."""
+    stop = path(BEFORE, replaced(BEFORE), BLUEPRINT)[-1]
+
+    def run(errand: Errand) -> tuple[str, dict[str, Any]]:
+        if "passes" in errand.given:
+            return errand.server, {"began": BEGAN, "failed": []}
+        if "devices" in errand.given:
+            return errand.server, held(stop, errand.server, stopped=errand.given["stop"])
+        return errand.server, {"announced": False, "open": open_connections}
+
+    found = judge(stop, answers_of(errands.of(stop), run))
+    assert found.done is done, found.words
+    assert done or f"{LEAVER} has 2 open connections from the endpoint yet" in found.words
+
+
+def test_nothing_is_exported_while_somebody_still_writes() -> None:
+    ended = {"srv-1": {"serving": 0}, "srv-2": {"began": BEGAN, "failed": []}}
+    assert writes_finished(ended).done
+    serving = writes_finished({**ended, "srv-1": {"serving": 2}})
+    assert not serving.done and "srv-1 still serves requests that began before, in 2 processes" in serving.words
+    failed = writes_finished({**ended, "srv-2": {"failed": ["swift.obj.updater: killed"]}})
+    assert not failed.done and "srv-2: swift.obj.updater: killed" in failed.words
 
 
 @pytest.mark.parametrize("version", [None, [OLD, "", 100]])

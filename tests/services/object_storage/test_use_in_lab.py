@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from activities.data import Answer, answers_of
+from freehold.models.change import Round
 from freehold.models.contents import Contents, ExportTarget
 from freehold.models.plan import Plan
+from freehold.services.base import Errand
 from tests.services.object_storage.conftest import CUSTOMER_HOST, SERVER, Bench
 from tests.services.object_storage.test_in_lab import shell
 
@@ -138,8 +141,29 @@ for row in s3.list_object_versions(Bucket="kept").get("Versions", []):
 
 
 def test_a_frozen_instance_is_exported_and_thawed(bench: Bench) -> None:
-    with bench.session(SERVER) as server:
-        diff = server.apply(bench.service.frozen(bench.plan)[0]).diff
+    """With all of an upload that began before and ends behind it."""
+    slow = """
+import http.client, ssl, urllib.parse
+url = urllib.parse.urlsplit(s3.generate_presigned_url("put_object", Params={"Bucket": "plain", "Key": "slow"}))
+connection = http.client.HTTPSConnection(url.netloc, context=ssl.create_default_context(cafile=authority.name))
+def body():
+    for _ in range(given["blocks"]):
+        yield b"s" * 10_000
+        time.sleep(0.25)
+size = {"Content-Length": str(given["blocks"] * 10_000)}
+connection.request("PUT", f"{url.path}?{url.query}", body=body(), headers=size)
+seen["status"] = connection.getresponse().status
+"""
+    with ThreadPoolExecutor(1) as pool:
+        uploaded = pool.submit(customer, bench, slow, blocks=64)
+        time.sleep(3)
+        with bench.session(SERVER) as server:
+            diff = server.apply(bench.service.frozen(bench.plan)[0]).diff
+        found = writes_finished(bench)
+        assert not found.done and "srv-1 still serves requests that began before" in found.words, found.words
+        assert uploaded.result() == {"status": 200}
+    found = writes_finished(bench)
+    assert found.done, found.words
     assert [line for line in diff.splitlines() if line.startswith("~ unit")] == [
         "~ unit swift-proxy.service: reload",
         "~ unit haproxy.service: reload",
@@ -172,7 +196,7 @@ for name, act in {
     code, said = shell(
         bench, CUSTOMER_HOST, "cd /srv/export/acme-1 && sha256sum --check SHA256SUMS && tar -tf plain.*.tar"
     )
-    assert code == 0 and said.split()[-2:] == ["a", "a/large"], said
+    assert code == 0 and said.split()[-3:] == ["a", "a/large", "slow"], said
     with bench.session(SERVER) as server:
         server.apply(bench.service.stages(bench.plan)[-1].intents[0])
     customer(
@@ -186,6 +210,14 @@ for name in ("plain", "kept"):
 """,
     )
     assert shell(bench, CUSTOMER_HOST, "rm -r /srv/export")[0] == 0
+
+
+def writes_finished(bench: Bench) -> Round:
+    def run(errand: Errand) -> tuple[str, Answer]:
+        with bench.session(errand.server) as server:
+            return errand.server, server.run(errand.script, errand.given, 120)
+
+    return bench.service.writes_finished(answers_of(bench.service.finish_writes(bench.plan), run))
 
 
 def surveyed(bench: Bench) -> Contents:

@@ -173,9 +173,8 @@ def test_the_address_moves_only_when_it_must() -> None:
     assert changed(before, web_servers=3).remembered["holder"] == holder
 
 
-def test_a_single_server_is_replaced_by_a_bigger_one() -> None:
-    """There is only one replica: it must be on both before it is on the new one alone."""
-    before = make_plan(HALL_OF_NINE)
+def replaced(before: Plan) -> Plan:
+    """By a single other server."""
     other = next(s for s in changed(before, **GROW).servers if "storage" in s.roles)
     front, back = before.servers[0].nics
     new = before.servers[0].model_copy(
@@ -187,7 +186,13 @@ def test_a_single_server_is_replaced_by_a_bigger_one() -> None:
             ),
         }
     )
-    stops = path(before, before.model_copy(update={"servers": (new,)}), BLUEPRINT)
+    return before.model_copy(update={"servers": (new,)})
+
+
+def test_a_single_server_is_replaced_by_a_bigger_one() -> None:
+    """There is only one replica: it must be on both before it is on the new one alone."""
+    before = make_plan(HALL_OF_NINE)
+    stops = path(before, replaced(before), BLUEPRINT)
     assert names(stops) == [PREPARE, JOIN, MOVE, DRAIN, SETTLE]
     assert all(len(set(where)) == 2 for where in stops[1].layout.rings["object"].primaries)
 

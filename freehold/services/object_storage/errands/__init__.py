@@ -10,45 +10,74 @@ from freehold.models.contents import Contents, Part
 from freehold.models.plan import PlannedServer
 from freehold.services.base import Errand
 from freehold.services.object_storage.blueprint import Objects, Role
-from freehold.services.object_storage.layout import Layout, devices, server_conf
+from freehold.services.object_storage.layout import HAPROXY_CONF, Layout, devices, server_conf
+from freehold.services.object_storage.parts import PROGRAMS
 from freehold.services.object_storage.way import PREPARE, Stop
 
+PASSES = f"{PROGRAMS}/passes"
+"""Where storage servers have that program."""
 PASS_LIMIT_S = 6 * 3600
-"""One pass over everything that a server holds."""
+"""Passes that are not through by then are cut off, and go on in the next round."""
+COUNT_LIMIT_S = 3600
 SURVEY_LIMIT_S = 600
+_SERVES = {
+    Role.WEB: ("swift-proxy.service", server_conf("proxy")),
+    Role.ENDPOINT: ("haproxy.service", HAPROXY_CONF),
+}
+"""What serves customers, and where it reads whether they may write."""
 PATIENCE_S = 10
 """Between two words about connections that have not ended."""
 
 
-def of(stop: Stop) -> tuple[Errand, ...]:
-    """What is to be run, and where, until a waypoint is reached."""
+def of(stop: Stop) -> tuple[tuple[Errand, ...], ...]:
+    """What is to be run, and where, until a waypoint is reached. Nobody counts while others still send to it."""
     if stop.closes:
-        return tuple(_endpoint(stop, name) for name in (stop.layout.holder, stop.closes))
-    if stop.name == PREPARE:
-        return tuple(_move(stop, s, moves=False) for s in stop.layout.with_role(Role.STORAGE))
+        return (tuple(_endpoint(stop, name) for name in (stop.layout.holder, stop.closes)),)
+    storage = stop.everybody.with_role(Role.STORAGE)
     outside = {member.server.server for member in stop.outside}
-    moves = tuple(
-        _move(stop, s, moves=stop.moves or s.server in outside, stops=s.server in outside)
-        for s in stop.everybody.with_role(Role.STORAGE)
-        if stop.moves or s.server in stop.empties
+    moving = [s for s in storage if stop.moves or s.server in outside]
+    holding = storage if stop.moves or stop.name == PREPARE else [s for s in storage if s.server in stop.empties]
+    groups = (
+        tuple(_move(stop.everybody, server) for server in moving),
+        (
+            *(_hold(stop, server, stops=server.server in outside) for server in holding),
+            *(_proxy(stop, server) for server in stop.idle_proxies()),
+        ),
     )
-    return (*moves, *(_proxy(stop, server) for server in stop.idle_proxies()))
+    return tuple(group for group in groups if group)
 
 
-def _move(stop: Stop, server: PlannedServer, *, moves: bool, stops: bool = False) -> Errand:
+def finish_writes(layout: Layout) -> tuple[tuple[Errand, ...], ...]:
+    """Customers only read by now: what they began before comes to its end, and then into every listing."""
+    ends = []
+    for server in layout.servers:
+        units = {unit: conf for role, (unit, conf) in _SERVES.items() if role in server.roles}
+        given = {"units": units, "patience_s": PATIENCE_S}
+        ends += [Errand(server=server.server, script=program("finish"), given=given)] if units else []
+    return tuple(ends), tuple(_move(layout, server) for server in layout.with_role(Role.STORAGE))
+
+
+def _move(layout: Layout, server: PlannedServer) -> Errand:
+    given = {
+        "passes": passes(layout.objects(server)),
+        "program": PASSES,
+        "niceness": layout.blueprint.moving.niceness,
+        "limit_s": PASS_LIMIT_S,
+    }
+    return Errand(server=server.server, script=program("move"), given=given, timeout_s=PASS_LIMIT_S + COUNT_LIMIT_S)
+
+
+def _hold(stop: Stop, server: PlannedServer, *, stops: bool) -> Errand:
     objects, ports = stop.everybody.objects(server), stop.layout.blueprint.ports
     given = {
-        "passes": passes(objects) if moves else [],
-        "program": program("passes"),
-        "niceness": stop.layout.blueprint.moving.niceness,
         "devices": list(devices(server)),
         "objects": objects.value,
         "stop": stops,
+        "niceness": stop.layout.blueprint.moving.niceness,
         "ports": [stop.everybody.object_port(server), ports.container, ports.account],
         "patience_s": PATIENCE_S,
-        "limit_s": PASS_LIMIT_S,
     }
-    return Errand(server=server.server, script=program("move"), given=given, timeout_s=5 * PASS_LIMIT_S)
+    return Errand(server=server.server, script=program("hold"), given=given, timeout_s=COUNT_LIMIT_S)
 
 
 def passes(objects: Objects, *, replicate: bool = True) -> list[list[str]]:

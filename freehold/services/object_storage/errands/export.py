@@ -22,6 +22,8 @@ from botocore.config import Config
 SUMS = "SHA256SUMS"
 VOLUME_BYTES, VOLUME_OBJECTS = 1 << 30, 10_000
 BLOCK = 1 << 20
+HEADERS = ("cache-control", "content-disposition", "content-encoding", "content-language", "expires")
+"""What else an object may be served with."""
 SPARE = 1.05
 """What tar files and lines of JSON take beside the objects."""
 
@@ -32,12 +34,11 @@ class Untrue(Exception):
 
 def main() -> None:
     given = json.load(sys.stdin)
-    end = time.monotonic() + given["round_s"]
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as authority:
         authority.write(given["ca_certificate"])
         authority.flush()
         try:
-            answer = Export(given, authority.name).go_on(end)
+            answer = Export(given, authority.name).go_on(given["round_s"])
         except Exception as error:
             answer = {"ok": False, "error": f"{type(error).__name__}: {error}"[:500]}
     print(json.dumps(answer))
@@ -65,12 +66,13 @@ class Export:
             ),
         )
 
-    def go_on(self, end: float) -> dict[str, Any]:
-        """Write volumes until there is no time left, or nothing left to write."""
+    def go_on(self, round_s: float) -> dict[str, Any]:
+        """Write volumes for a while, or until nothing is left to write."""
         there = {bucket: list(self.listing(bucket)) for bucket in self.buckets()}
         done = {bucket: list(self.written(bucket)) for bucket in there}
         missing = {bucket: rows[len(done[bucket]) :] for bucket, rows in there.items()}
         self.check_room(size(missing.values()))
+        end = time.monotonic() + round_s  # to list millions takes longer than a round
         left = [self.write(bucket, rows, end) for bucket, rows in missing.items()]
         count = sum(map(len, left))
         answer = {
@@ -161,6 +163,8 @@ class Export:
         if etag != row["etag"] or ("-" not in etag and body.md5.hexdigest() != etag):
             raise Untrue(f"{bucket}/{row['key']} came as {body.md5.hexdigest()}, listed as {row['etag']}")
         more = {"modified": f"{answer['LastModified']:%Y-%m-%dT%H:%M:%SZ}", "type": answer.get("ContentType", "")}
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        more |= {name: headers[name] for name in HEADERS if name in headers}
         return {**row, **more, "metadata": answer["Metadata"], "sha256": body.sha256.hexdigest()}
 
     def read_back(self, tar: Path, rows: list[dict[str, Any]]) -> None:
@@ -169,7 +173,9 @@ class Export:
         with tarfile.open(tar) as file:
             for row, member in zip(rows, file, strict=True):
                 body = file.extractfile(member)
-                if body is None or (member.name, digest(body)) != (row["key"], row["sha256"]):
+                # A name that ends with a slash lost it on its way here, unless it is short.
+                name = member.pax_headers.get("path", member.name)
+                if body is None or (name, digest(body)) != (row["key"], row["sha256"]):
                     raise Untrue(f"{tar}: {row['key']} is not on the disk as it was sent")
 
     # -- the proof
