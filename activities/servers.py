@@ -92,8 +92,9 @@ class ServerActivities:
         return Changed(changed=True, diff=f"- {given.disk} {signature}")
 
     def _erase(self, given: DiskRef) -> EraseRecord:
+        disks = {disk.name: disk for disk in self._inventory.device(given.server).disks}
         with self._devices.server(self._inventory.access(given.server)) as server:
-            record = server.erase(given.disk)
+            record = server.erase(given.disk, disks[given.disk].serial)
         name, claim = f"erase/{given.server}/{given.disk}", f"disk {given.disk} of {given.server} holds no data"
         seen = record.model_dump(mode="json")
         self._inventory.keep_evidence(

@@ -102,5 +102,6 @@ class ServiceActivities:
 
     def _evidence(self, given: ProbeInput, probe: Probe, seen: dict[str, object]) -> Evidence:
         kind = EvidenceKind.SERVICE if given.kind is ProbeKind.CUSTOMER else EvidenceKind.ISOLATION
-        name, holds = f"{probe.name}/{probe.host}", seen.get("ok") is True
+        # Tried again by people, it is another observation.
+        name, holds = f"{probe.name}/{probe.host}/{activity.info().activity_id}", seen.get("ok") is True
         return observation(name, given.instance, kind, probe.claim, dict(seen), holds=holds)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
@@ -42,14 +42,14 @@ def reason_and_type(error: BaseException) -> tuple[str, str]:
     return str(error) or type(error).__name__, type(error).__name__
 
 
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+async def to_the_end(work: Awaitable[T]) -> T:
     """Finish the work even when the run is cancelled meanwhile: half of it would be worse than all of it."""
     task = asyncio.ensure_future(work)
     while not task.done():
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            workflow.logger.warning("cancelled after the point of no return; going on to the end")
+            workflow.logger.warning("cancelled; going on to the end")
     return task.result()
 
 

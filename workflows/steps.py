@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.board import Board, Hands
     from workflows.calls import named_after
     from workflows.decisions import Decisions
-    from workflows.ends import Refused, Undone, explain, reason_and_type
+    from workflows.ends import Refused, Undone, explain, reason_and_type, to_the_end
     from workflows.people import Said
 
 T = TypeVar("T")
@@ -102,14 +102,14 @@ class Steps:
         try:
             return await work()
         except Undone as stop:
-            await (undo or self.undo)()
+            await to_the_end((undo or self.undo)())
             await self.finish(stop.outcome)
             if isinstance(stop, Refused):
                 raise ApplicationError(stop.reason, type=stop.type, non_retryable=True) from stop
             return ended(stop.outcome, stop.reason)
         except (asyncio.CancelledError, FailureError) as error:
             if is_cancelled_exception(error):
-                await (undo or self.undo)()
+                await to_the_end((undo or self.undo)())
                 await self.finish("cancelled")
             raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -52,7 +53,7 @@ class WatchCables:
         report = await self.steps.do(LOOK, self._look, park=False)
         while report.differs or workflow.now() < until:
             if report.differs:
-                report = await self.steps.do(WAIT, partial(self._until_right, report))
+                report = await self.steps.do(WAIT, partial(self._until_right, report), park=False)
             else:
                 await workflow.sleep(timedelta(seconds=self._request.every_s), summary="until the next look")
                 report = await self.steps.do(LOOK, self._look, park=False)
@@ -73,8 +74,12 @@ class WatchCables:
 
     async def _do(self, deeds: Sequence[PortDeed], what: str) -> tuple[PortDeed, ...]:
         """Bring ports about. What fails now, e.g. because a switch died, is done at one of the next looks."""
-        results = await asyncio.gather(*(self._change(deed, what) for deed in deeds))
-        return tuple(deed for deed, done in zip(deeds, results, strict=True) if done)
+        switches = {deed.change.switch for deed in deeds}  # to a switch one after the other: an older one is outdated
+        done = await asyncio.gather(*(self._on(switch, deeds, what) for switch in sorted(switches)))
+        return tuple(itertools.chain.from_iterable(done))
+
+    async def _on(self, switch: str, deeds: Sequence[PortDeed], what: str) -> list[PortDeed]:
+        return [deed for deed in deeds if deed.change.switch == switch and await self._change(deed, what)]
 
     async def _change(self, deed: PortDeed, what: str) -> bool:
         try:

@@ -62,8 +62,8 @@ class Server(Protocol):
     def remove(self, intent: ServerIntent, beat: Beat = silent) -> ServerResult:
         """Take the intent back: units stopped, files restored or deleted, disks unmounted. Repeating is harmless."""
 
-    def erase(self, disk: str, beat: Beat = silent) -> EraseRecord:
-        """Destroy all data on an unmounted disk and read back samples."""
+    def erase(self, disk: str, serial: str = "", beat: Beat = silent) -> EraseRecord:
+        """Destroy all data on an unmounted disk and read back samples. With a serial, on no other disk of that name."""
 
     def neighbours(self) -> tuple[Neighbour, ...]:
         """All LLDP neighbours."""

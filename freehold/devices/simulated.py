@@ -194,7 +194,7 @@ class SimulatedServer:
         self._devices.keep(self._name, {"disks": disks} if disks else {})
         return ServerResult(server=self._name, changed=bool(before.keys() - {"disks"}))
 
-    def erase(self, disk: str, beat: Beat = silent) -> EraseRecord:
+    def erase(self, disk: str, serial: str = "", beat: Beat = silent) -> EraseRecord:
         state = self._devices.state(self._name)
         disks = {name: label for name, label in state.pop("disks", {}).items() if name != disk}
         self._devices.keep(self._name, {**state, "disks": disks} if disks else state)

@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from freehold.errors import Conflict, NotFound
-from freehold.inventory import reservations
+from freehold.inventory import reservations, unerased
 from freehold.inventory.documents import parsed
 from freehold.inventory.schema import CableRow, CustomerRow, DeviceRow, HallRow, HoldRow, InstanceRow, RackRow, SiteRow
 from freehold.models.access import Access
@@ -37,6 +37,7 @@ class ImportCounts(Model):
 def import_hall(session: Session, hall: Hall, host_keys: Mapping[str, str], credential: str) -> ImportCounts:
     """Make the inventory's hall this one. Refuses to take away or rewire what an instance holds."""
     _refuse_to_lose_what_is_held(session, hall)
+    _refuse_to_mix(session, hall)
     devices = _with_marks(hall.devices, _documents(session, DeviceRow.document, Device))
     session.execute(delete(HallRow))
     session.execute(insert(HallRow), {"name": hall.name, "management": str(hall.management)})
@@ -127,6 +128,22 @@ def _refuse_to_lose_what_is_held(session: Session, hall: Hall) -> None:
                     )
 
 
+def _refuse_to_mix(session: Session, hall: Hall) -> None:
+    """Nobody's data come back with a server that was taken out and put in again, and no VLAN serves two."""
+    names = {d.name for d in hall.devices}
+    for known in _documents(session, DeviceRow.document, Device):
+        if known.name not in names:
+            unerased.refuse(known)
+    held = {hold.key: hold.instance for hold in session.scalars(select(HoldRow).where(HoldRow.kind == HoldKind.VLAN))}
+    for customer in hall.customers:
+        for network in customer.networks:
+            if by := held.get(f"{network.site}/{network.vlan}"):
+                raise Conflict(
+                    f"VLAN {network.vlan} at {network.site} is that of customer {customer.name} in hall {hall.name}, "
+                    f"but {by} has it for its own servers; give {customer.name} another one or decommission {by} first."
+                )
+
+
 def _documents(session: Session, column: InstrumentedAttribute[str], model: type[M], *where: object) -> tuple[M, ...]:
     query = select(column)
     if where:
@@ -163,6 +180,12 @@ def read_snapshot(session: Session, site: str | None) -> InventorySnapshot:
         hall = hall.model_copy(update={"devices": tuple(devices.values()), "cables": cables})
     held = session.execute(select(HoldRow.kind, HoldRow.key, HoldRow.instance))
     return InventorySnapshot.of(hall, {(HoldKind(kind), key): who for kind, key, who in held})
+
+
+def device(session: Session, name: str) -> Device:
+    for found in _documents(session, DeviceRow.document, Device, DeviceRow.name == name):
+        return found
+    raise NotFound(f"device {name!r} is not in the inventory.")
 
 
 def access(session: Session, name: str) -> Access:

@@ -65,6 +65,11 @@ class Inventory:
         with self._database.read() as session:
             return halls.read_snapshot(session, site)
 
+    def device(self, name: str) -> Device:
+        """Raises NotFound."""
+        with self._database.read() as session:
+            return halls.device(session, name)
+
     def access(self, device: str) -> Access:
         with self._database.read() as session:
             return halls.access(session, device)

@@ -184,6 +184,8 @@ class Hall(Model):
         _unique("cable end", (str(end) for c in self.cables for end in (c.a, c.b)))
         _unique("MAC", (n.mac for d in self.devices for n in d.nics))
         _unique("management address", (str(d.management.address) for d in self.devices))
+        _unique("customer", (c.name for c in self.customers))
+        _unique("VLAN of a customer", (f"{n.vlan} at {n.site}" for c in self.customers for n in c.networks))
         racks = {(r.site, r.name): r for r in self.racks}
         sites = {s.name for s in self.sites}
         ports = {(d.name, p) for d in self.devices for p in d.port_names()}

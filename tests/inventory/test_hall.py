@@ -11,6 +11,7 @@ import yaml
 from freehold.errors import BadInput, Conflict, NotFound
 from freehold.inventory import DEVICE_KEY, ImportCounts, Inventory, load_hall
 from freehold.models.hall import Hall
+from freehold.models.plan import HoldKind
 from freehold.planning.provision import plan_instance
 from freehold.planning.snapshot import InventorySnapshot
 from tests.halls import COMPACT, request
@@ -70,6 +71,12 @@ def test_what_an_instance_holds_cannot_be_taken_away(inventory: Inventory, hall:
         inventory.import_hall(hall.model_copy(update={"cables": cables}), {})
     with pytest.raises(Conflict, match=r"customer acme owns acme-1, but is not in hall test"):
         inventory.import_hall(hall.model_copy(update={"customers": hall.customers[1:]}), {})
+    (vlan,) = [hold.key for hold, _ in inventory.holds("acme-1") if hold.kind is HoldKind.VLAN]
+    site, number = vlan.split("/")
+    network = hall.customers[1].networks[0].model_copy(update={"site": site, "vlan": int(number)})
+    customers = (hall.customers[0], hall.customers[1].model_copy(update={"networks": (network,)}))
+    with pytest.raises(Conflict, match=rf"VLAN {number} at {site} is that of customer .*, but acme-1 has it"):
+        inventory.import_hall(hall.model_copy(update={"customers": customers}), {})
     assert inventory.fingerprint() == before
     inventory.release("acme-1")
     inventory.import_hall(without(hall, "r1-s1"), {})

@@ -36,6 +36,12 @@ def test_what_died_with_data_is_not_used_before_somebody_says_how_it_was_erased(
         Conflict, match=r"r1-s1 still has data of acme-1 .*`freehold inventory erased r1-s1 --how TEXT`"
     ):
         inventory.set_out_of_use({"r1-s1": ""})
+    gone = hall.model_copy(update={
+        "devices": tuple(d for d in hall.devices if d.name != "r1-s1"),
+        "cables": tuple(c for c in hall.cables if "r1-s1" not in (c.a.device, c.b.device)),
+    })  # fmt: skip
+    with pytest.raises(Conflict, match="r1-s1 still has data of acme-1"):
+        inventory.import_hall(gone, {})  # it would come back with another import, and without its mark
     record = inventory.set_erased("r1-s1", "disks shredded", "olga")
     assert inventory.evidence("acme-1", EvidenceKind.ERASE) == (record,)
     assert record.observed == {"server": "r1-s1", "disks": ["vdb"], "method": "disks shredded", "operator": "olga"}

@@ -35,6 +35,11 @@ def test_the_hall_of_the_lab_has_what_two_compact_and_one_distributed_instance_n
         (lambda h: h["devices"][0].update(colour="red"), "devices.0.colour: Extra inputs are not permitted"),
         (lambda h: h["devices"][2].update(site="east"), "srv-1: site 'east' is not one of ['north', 'south']"),
         (lambda h: h["devices"][2].update(serial="FHSW0001"), "serial 'FHSW0001' is given twice"),
+        (lambda h: h["customers"][1].update(name="acme"), "customer 'acme' is given twice"),
+        (
+            lambda h: h["customers"][1]["networks"][0].update(vlan=110),
+            "VLAN of a customer '110 at north' is given twice",
+        ),
         (lambda h: h["devices"][2]["nics"][0].update(mac="zz"), "devices.2.nics.0.mac: "),
         (lambda h: h["cables"][0].update(a="leaf1"), "'leaf1' is not a port; write it as device/port"),
         (lambda h: h["cables"][0].update(a="leaf1/swp99"), "cable N-101: there is no port leaf1/swp99"),

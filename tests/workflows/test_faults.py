@@ -88,6 +88,21 @@ async def test_a_failing_undo_parks_and_goes_on_at_retry(client: Client, tmp_pat
         assert rig.everything() == before
 
 
+async def test_cancelling_an_undo_does_not_leave_half_of_it(client: Client, tmp_path: Path) -> None:
+    fails = Fails(set_state=1, **dict.fromkeys(UNDOING, 1))
+    async with running_rig(client, tmp_path, worker={"interceptors": [Around(), fails]}) as rig:
+        before = rig.everything()
+        handle = await rig.provision()
+        await _approve_and_wait_for_park(handle)
+        await handle.execute_update("abort", {"operator": "olivia"})
+        assert await _next_wait(handle) == "retry"
+        await handle.cancel()
+        while await _next_wait(handle) == "retry":
+            await handle.execute_update("retry", {"operator": "olivia"})
+        await handle.result()
+        assert rig.everything() == before
+
+
 async def test_abort_in_the_middle_of_a_long_step(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

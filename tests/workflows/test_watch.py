@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,6 +117,23 @@ async def test_a_cable_in_anothers_port_closes_it_until_all_is_right_again(rig: 
     assert (await run.result()).outcome == "as planned"
     assert config(rig, theirs) == opened
     assert [e for e in rig.inventory.evidence("beta-1", EvidenceKind.CABLING) if "was opened again" in e.claim]
+
+
+async def test_two_cables_of_a_switch_that_are_swapped_close_both_ports(rig: Rig) -> None:
+    """Of two changes for one switch neither is taken for an outdated one."""
+    nics = [n for name in ("acme-1", "beta-1") for s in rig.inventory.instance(name).plan.servers for n in s.nics]
+    one, other = next(pair for pair in itertools.combinations(nics, 2) if pair[0].switch == pair[1].switch)
+    opened = [config(rig, one), config(rig, other)]
+    move_into(rig, one, other)
+    rig.devices.plug(end(one), far(other.cable), other.cable.label)
+    run = await start(rig)
+    async with asyncio.timeout(30):
+        await until_waiting(run, "checklist")
+    assert config(rig, one) == config(rig, other) == PortConfig()
+    put_right(rig, one, other)
+    async with asyncio.timeout(30):
+        assert (await run.result()).outcome == "as planned"
+    assert [config(rig, one), config(rig, other)] == opened
 
 
 async def test_retry_looks_at_once(rig: Rig) -> None:

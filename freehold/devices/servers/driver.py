@@ -78,9 +78,9 @@ class SshServer:
         log.info("server as before", server=self._access.device, undone=len(done))
         return ServerResult(server=self._access.device, changed=bool(done), diff="\n".join(done))
 
-    def erase(self, disk: str, beat: Beat = silent) -> EraseRecord:
+    def erase(self, disk: str, serial: str = "", beat: Beat = silent) -> EraseRecord:
         self._agent.lock(beat, LOCK_WAIT_S)
-        answer = self._agent.call("erase", beat, timeout_s=ERASE_TIMEOUT_S, name=disk)
+        answer = self._agent.call("erase", beat, timeout_s=ERASE_TIMEOUT_S, name=disk, serial=serial)
         record = EraseRecord(server=self._access.device, **answer)
         log.info("disk erased", server=self._access.device, disk=disk, clean=record.clean)
         if not record.clean:

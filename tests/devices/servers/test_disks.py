@@ -70,6 +70,15 @@ def test_erasing_leaves_a_record(bench: Bench) -> None:
     assert bench.shell("cmp -n 1073741824 /dev/zero /dev/vdb && echo zero") == "zero"
 
 
+def test_another_disk_under_the_same_name_is_not_erased(bench: Bench) -> None:
+    bench.shell("mkfs.ext4 -q -L data /dev/vdb")
+    with bench.session() as server:
+        with pytest.raises(CommandRejected, match="disk vdb has serial DSK-1-vdb, not DSK-9-vdb as in the inventory"):
+            server.erase("vdb", "DSK-9-vdb")
+        assert server.snapshot().disks["vdb"] == "ext4 data"
+        assert server.erase("vdb", "DSK-1-vdb").clean
+
+
 def test_disks_in_use_or_unknown_are_not_erased(bench: Bench) -> None:
     with bench.session() as server:
         for disk, words in {"vdz": "no disk vdz", "../etc/passwd": "no disk", "null": "no disk"}.items():

@@ -66,9 +66,14 @@ def serial_of(name: str) -> str:
     return run("lsblk", "--nodeps", "--noheadings", "--output", "SERIAL", f"/dev/{name}").out.strip()
 
 
-def erase(name: str) -> dict[str, Any]:
-    """Overwrite a whole disk with zeros and read back from all over. Refuses a disk that is in use."""
+def erase(name: str, serial: str = "") -> dict[str, Any]:
+    """Overwrite a whole disk with zeros and read back from all over. Refuses a disk that is in use, or another one.
+
+    What tells whose it is goes last: a disk whose erasing was cut off, or did not work, is still known.
+    """
     _refuse_in_use(name)
+    if serial and (found := serial_of(name)) != serial:
+        raise Refused(f"disk {name} has serial {found}, not {serial} as in the inventory; nothing is erased")
     started, size = _now(), size_of(name)
     path = f"/dev/{name}"
     try:
@@ -76,10 +81,13 @@ def erase(name: str) -> dict[str, Any]:
     except OSError as error:
         raise Refused(f"disk {name} is in use and is not erased: {error.strerror}") from error
     try:
-        method = _overwrite(descriptor, name, size)
-        os.fsync(descriptor)
-        fcntl.ioctl(descriptor, _BLKFLSBUF, 0)  # read from the disk, not from memory
-        sampled, nonzero = _read_samples(descriptor, size)
+        signed = min(_MIB, size)
+        method = _overwrite(descriptor, name, signed, size)
+        sampled, nonzero = _read_samples(descriptor, signed, size)
+        if not nonzero:
+            _overwrite(descriptor, name, 0, signed)
+            first, nonzero = _read_samples(descriptor, 0, signed)
+            sampled += first
     finally:
         os.close(descriptor)
     return {
@@ -95,11 +103,11 @@ def erase(name: str) -> dict[str, Any]:
     }
 
 
-def _overwrite(descriptor: int, name: str, size: int) -> str:
-    """Zeros through the kernel's own request, which the disk may do by itself; else written by us."""
+def _overwrite(descriptor: int, name: str, begin: int, size: int) -> str:
+    """Zeros from there on, through the kernel's own request, which the disk may do by itself; else written by us."""
     zeros = bytes(_MIB)
     by_kernel = True
-    for start in range(0, size, _CHUNK):
+    for start in range(begin, size, _CHUNK):
         Progress.doing = f"erasing {name}: {100 * start // size} %"
         length = min(_CHUNK, size - start)
         if by_kernel:
@@ -120,11 +128,14 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
         data, offset = data[written:], offset + written
 
 
-def _read_samples(descriptor: int, size: int) -> tuple[int, int]:
+def _read_samples(descriptor: int, begin: int, size: int) -> tuple[int, int]:
     """First and last MiB and random places between: bytes read, and those of them that are not zero."""
-    places = [(0, min(_MIB, size)), (max(0, size - _MIB), min(_MIB, size))]
+    os.fsync(descriptor)
+    fcntl.ioctl(descriptor, _BLKFLSBUF, 0)  # read from the disk, not from memory
+    length, few = min(_MIB, size - begin), min(_SAMPLE_BYTES, size - begin)
+    places = [(begin, length), (size - length, length)] if length else []
     chosen = random.SystemRandom()
-    places += [(chosen.randrange(max(1, size - _SAMPLE_BYTES)), min(_SAMPLE_BYTES, size)) for _ in range(_SAMPLES)]
+    places += [(chosen.randrange(begin, size - few + 1), few) for _ in range(_SAMPLES if few else 0)]
     sampled = nonzero = 0
     for offset, length in places:
         data = os.pread(descriptor, length, offset)
