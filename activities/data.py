@@ -41,6 +41,17 @@ class DataActivities:
         return tuple(_view(waypoint) for waypoint in _waypoints(way))
 
     @activity.defn
+    def check_servers(self, given: WaypointRef) -> None:
+        """Refuse to begin while a server is silent: of a change that some lack, others may miss data. Reads only."""
+        _, waypoint = self._waypoint(given)
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="check") as pool:
+            list(pool.map(self._check_server, (intent.server for intent in waypoint.intents)))
+
+    def _check_server(self, server: str) -> None:
+        with self._devices.server(self._inventory.access(server)):
+            return
+
+    @activity.defn
     def configure(self, given: WaypointServer) -> ServerResult:
         """Bring one server to what a waypoint wants of it, and read it back."""
         _, waypoint = self._waypoint(given)

@@ -32,6 +32,7 @@ class Moving:
             await self.rounds(step, lambda said: self._settle(ref, said))
 
     async def _configure(self, ref: WaypointRef, waypoint: WaypointView) -> None:
+        await call(DataActivities.check_servers, ref, summary=_said(ref, "all answer"), **policies.DEVICE)
         if not waypoint.rolling:
             await together(self._configure_server(ref, server) for server in waypoint.servers)
             return

@@ -201,6 +201,7 @@ class Moving(Model):
 
     senders: int = Field(ge=1)
     niceness: int = Field(ge=0, le=19)
+    passes: Seconds = Field(description="between two of a server's own, while data moves")
 
 
 class Intervals(Model):

@@ -107,11 +107,16 @@ def objects(layout: Layout, server: PlannedServer) -> Part:
 def passes(layout: Layout, server: PlannedServer) -> Part:
     """What daemons would do all the time is done now and then: replicas that a server missed while it was away, late
     updates of listings and totals, and the care for objects in MariaDB."""
-    every, after = layout.blueprint.intervals, ("swift-account.service", "swift-container.service")
+    every, moving, after = (
+        layout.blueprint.intervals,
+        layout.blueprint.moving,
+        ("swift-account.service", "swift-container.service"),
+    )
     program = File(path=errands.PASSES, content=_encoded(errands.program("passes").encode()), base64=True)
     wanted = json.dumps(errands.passes(layout.objects(server), replicate=layout.tier(server).replicas > 1))
     command = f"/usr/bin/python3 {program.path} '{wanted}'"
-    parts = [periodic("freehold-passes", "late replicas, listings and totals", (command,), every.passes, after=after)]
+    interval_s = moving.passes if layout.moving else every.passes
+    parts = [periodic("freehold-passes", "late replicas, listings and totals", (command,), interval_s, after=after)]
     if layout.objects(server) is Objects.MARIADB:
         for name, description, interval_s in (
             ("collector", "objects nobody needs any more", every.collector),
