@@ -98,7 +98,7 @@ class App:
 def asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AskedFirst:
     """The addresses that are asked first for something of this kind: of three servers, or after a fourth came."""
     monkeypatch.setattr(utils, "HASH_PATH_SUFFIX", b"of the instance")
-    monkeypatch.setattr(swift_proxy, "_failed_at", {})
+    monkeypatch.setattr(swift_proxy, "_failed", {})
     old = tuple(RingDevice(f"10.0.0.{n}", 6201, "d1", zone=n) for n in (1, 2, 3))
     new = (*old, RingDevice("10.0.0.4", 6201, "d1", zone=4))
     generations = (Generation(2, old), Generation(2, new))
@@ -139,6 +139,24 @@ def test_listings_come_last_from_a_server_that_failed(
     assert asked_first("container", False) == {"10.0.0.1", "10.0.0.3"}
     now += swift_proxy.AWAY_S
     assert asked_first("container", False) == {"10.0.0.1", "10.0.0.2", "10.0.0.3"}
+
+
+def test_who_was_silent_for_long_is_asked_behind_a_newcomer(
+    asked_first: AskedFirst, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newcomer has its copy by then; who failed once, because much was to do, has more than the newcomer."""
+    now = 1000.0
+    monkeypatch.setattr(swift_proxy, "time", SimpleNamespace(monotonic=lambda: now))
+    note = swift_proxy.failing(ErrorLimiter.increment)
+    failed = (ErrorLimiter(60, 10), {"ip": "10.0.0.2", "port": 6201, "device": "d1"})
+    note(*failed)
+    assert "10.0.0.4" not in asked_first("container", True)
+    now += swift_proxy.PAUSE_S
+    note(*failed)
+    assert "10.0.0.4" not in asked_first("container", True), "it answered in between"
+    now += swift_proxy.LONG_S
+    note(*failed)
+    assert asked_first("container", True) == {"10.0.0.1", "10.0.0.3", "10.0.0.4"}
 
 
 @pytest.mark.parametrize(("kind", "newest"), [("Container", False), ("Account", False), ("Object", True)])

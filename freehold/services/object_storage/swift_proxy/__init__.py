@@ -6,8 +6,9 @@ counts its answer all the same. Of two answers one is a quorum, and the customer
 
 A listing is complete: asked for the newest, Swift compares when buckets were made, not what they list, and takes the
 last answer, which may come from a server that hears of nothing any more. So listings are not asked for like that.
-Asked first are servers that had them before the rings changed, as others may wait for their copy yet; and asked last
-are servers that did not answer lately or had no room, as they may have missed something.
+Asked first are servers that had them before the rings changed, as others may wait for their copy yet; and after their
+like those that did not answer lately or had no room, as they may have missed something. Asked last of all are those
+that were silent for longer than a copy takes.
 """
 
 import itertools
@@ -25,9 +26,13 @@ BEFORE = Path("/etc/swift/freehold/before")
 LISTINGS = ("account", "container")
 AWAY_S = 600
 """Twice the time between two passes of a storage server: by then, who was away has been told what it missed."""
+LONG_S = 60
+"""Twice the time between two passes while data moves: what was to be copied is there by then."""
+PAUSE_S = 120
+"""Between two failures of a server that is away; Swift itself does not ask it for a minute after some."""
 
-_failed_at = {}
-"""By address, when a server failed last."""
+_failed = {}
+"""By address, since when a server fails, and when it failed last."""
 _find_source = base.GetOrHeadHandler._find_source
 _node_iter = base.NodeIter.__init__
 _increment, _limit = ErrorLimiter.increment, ErrorLimiter.limit
@@ -51,7 +56,7 @@ def node_iter(rings):
         _node_iter(nodes, server_type, app, ring, partition, *arguments, **named)
         if server_type.lower() in rings:
             known = {place(node) for node in rings[server_type.lower()].get_part_nodes(partition)}
-            nodes.primary_nodes.sort(key=lambda node: (place(node) not in known, was_away(node)))
+            nodes.primary_nodes.sort(key=lambda node: (was_long_away(node), place(node) not in known, was_away(node)))
 
     return begin
 
@@ -60,14 +65,21 @@ def failing(count):
     """Of Swift's two ways to count a failure of a server: no answer, and no room."""
 
     def note(limiter, node):
-        _failed_at[node["ip"]] = time.monotonic()
+        now, (since, last) = time.monotonic(), _failed.get(node["ip"], (0, -PAUSE_S))
+        _failed[node["ip"]] = since if now - last < PAUSE_S else now, now
         return count(limiter, node)
 
     return note
 
 
 def was_away(node):
-    return time.monotonic() - _failed_at.get(node["ip"], -AWAY_S) < AWAY_S
+    _, last = _failed.get(node["ip"], (0, -AWAY_S))
+    return time.monotonic() - last < AWAY_S
+
+
+def was_long_away(node):
+    since, last = _failed.get(node["ip"], (0, 0))
+    return was_away(node) and last - since >= LONG_S
 
 
 def place(node):
