@@ -155,11 +155,13 @@ connection.request("PUT", f"{url.path}?{url.query}", body=body(), headers=size)
 seen["status"] = connection.getresponse().status
 """
     with ThreadPoolExecutor(1) as pool:
-        uploaded = pool.submit(customer, bench, slow, blocks=64)
-        time.sleep(3)
+        uploaded = pool.submit(customer, bench, slow, blocks=80)
+        connections = f"ss -Htn state established sport = :{bench.plan.endpoint.port} | grep -c ."
+        while shell(bench, SERVER, connections)[1].strip() == "0":
+            assert not uploaded.done(), uploaded.result()
         with bench.session(SERVER) as server:
             diff = server.apply(bench.service.frozen(bench.plan)[0]).diff
-        found = writes_finished(bench)
+        found = writes_finished(bench, patience_s=0)
         assert not found.done and "srv-1 still serves requests that began before" in found.words, found.words
         assert uploaded.result() == {"status": 200}
     found = writes_finished(bench)
@@ -212,10 +214,10 @@ for name in ("plain", "kept"):
     assert shell(bench, CUSTOMER_HOST, "rm -r /srv/export")[0] == 0
 
 
-def writes_finished(bench: Bench) -> Round:
+def writes_finished(bench: Bench, **changed: Any) -> Round:
     def run(errand: Errand) -> tuple[str, Answer]:
         with bench.session(errand.server) as server:
-            return errand.server, server.run(errand.script, errand.given, 120)
+            return errand.server, server.run(errand.script, {**errand.given, **changed}, 120)
 
     return bench.service.writes_finished(answers_of(bench.service.finish_writes(bench.plan), run))
 
