@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from freehold.inventory import Inventory
 from freehold.metrics.prometheus import Prometheus
-from freehold.metrics.reading import read_usage
+from freehold.metrics.reading import questions, read_usage
 from freehold.models.hall import DeviceKind
 from freehold.models.instance import Evidence, EvidenceKind
 from freehold.models.plan import HoldKind, Plan
@@ -76,8 +76,7 @@ def _usage(
     """Those that follow the same rules about data are asked for together."""
     together: dict[str, tuple[ScalingPolicy, list[str]]] = {}
     for (standing, _), policy in zip(found, policies, strict=True):
-        key = f"{policy.data.model_dump_json()}{policy.up.window_s}"
-        together.setdefault(key, (policy, []))[1].append(standing.instance)
+        together.setdefault(questions(policy), (policy, []))[1].append(standing.instance)
     usage: dict[str, Usage] = {}
     for policy, names in together.values():
         usage |= read_usage(prometheus, names, policy, now.timestamp())

@@ -35,6 +35,11 @@ ROLLED_UP_FROM_S = 7200
 HOUR_S = 3600
 
 
+def questions(policy: ScalingPolicy) -> str:
+    """Instances whose policies give the same are asked for together."""
+    return f"{policy.data.model_dump_json()} {policy.up.window_s} {policy.down.window_s}"
+
+
 def read_usage(
     prometheus: Prometheus, instances: Collection[str], policy: ScalingPolicy, now: float
 ) -> dict[str, Usage]:

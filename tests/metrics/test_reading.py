@@ -13,7 +13,7 @@ import pytest
 
 from freehold.errors import MetricsUnavailable
 from freehold.metrics.prometheus import Prometheus
-from freehold.metrics.reading import PEAKS, SERIES, read_usage
+from freehold.metrics.reading import PEAKS, SERIES, questions, read_usage
 from freehold.models.scaling import Measure
 from freehold.models.scaling_policy import DataRules, Pace, ScalingPolicy
 from freehold.settings import Settings
@@ -58,6 +58,20 @@ def test_what_is_not_foreseen_is_read_only_as_far_back_as_decisions_look(fake: F
     assert len(peaks) == 6
     assert peaks[0] <= found.read_at - SHORT.down.window_s
     assert peaks[-1] == found.measures[Measure.STORED].peaks.times[-1]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"up": Pace(window_s=11, cool_down_s=1)}, {"down": Pace(window_s=50, cool_down_s=1)}]
+)
+def test_other_windows_are_other_questions(fake: FakePrometheus, changed: dict[str, Pace]) -> None:
+    """Else the one who looks further back would take what was not asked for to be unknown."""
+    fake.instances = {"acme-1": usage(0.5, cpu_ratio=0.2)}
+    other = SHORT.model_copy(update=changed)
+    seen = [read(fake, "acme-1", policy=policy)["acme-1"].measures[Measure.CPU] for policy in (SHORT, other)]
+    assert len({(len(each.recent.times), len(each.peaks.times)) for each in seen}) == 2
+    assert questions(SHORT) != questions(other)
+    rests = Pace(window_s=SHORT.down.window_s, cool_down_s=99)
+    assert questions(SHORT) == questions(SHORT.model_copy(update={"down": rests}))
 
 
 @pytest.mark.parametrize("count", [1, 300])
