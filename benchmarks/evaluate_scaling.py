@@ -30,7 +30,8 @@ from freehold.logs import configure_logs
 from freehold.metrics.prometheus import Prometheus
 from freehold.metrics.reading import read_usage
 from freehold.models.scaling import Contract, Decision, LeadTime, Measure, Mode, Standing
-from freehold.models.scaling_policy import DAY_S, ScalingPolicy
+from freehold.models.scaling_policy import ScalingPolicy
+from freehold.models.units import DAY_S
 from freehold.models.usage import Observed, Series, Usage
 from freehold.planning.scaling.decision import decide
 from freehold.planning.scaling.replay import TRACE_GIB

@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from freehold.errors import MetricsUnavailable
 from freehold.metrics.prometheus import Prometheus
 from freehold.metrics.reading import MEASURED_AT, PEAKS, SEEN_SHARE, SERIES
-from freehold.models.scaling_policy import DAY_S
+from freehold.models.units import DAY_S
 from freehold.models.usage import Usage
 from freehold.stack import prometheus as server
 from freehold.stack.binaries import find_prometheus, find_promtool

@@ -12,7 +12,8 @@ import yaml
 
 from freehold.errors import BadInput
 from freehold.models.people import Role
-from freehold.models.policy import HOUR_S, ApprovalPolicy, OnLapse, PolicyBook, Procedure, Reminder
+from freehold.models.policy import ApprovalPolicy, OnLapse, PolicyBook, Procedure, Reminder
+from freehold.models.units import HOUR_S
 from freehold.policy import SHIPPED, Policies, read_book
 from freehold.settings import load_settings
 from tests.cli.test_main import freehold

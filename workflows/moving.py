@@ -12,11 +12,10 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.data import DataActivities
     from freehold.models.change import Round, WaypointRef, WaypointServer, WaypointView
+    from freehold.models.units import GIB
     from workflows import policies
     from workflows.calls import call, together
     from workflows.steps import Steps
-
-GIB = 1 << 30
 
 
 class Moving:

@@ -11,7 +11,8 @@ import typer
 
 from freehold.cli import console
 from freehold.cli.console import JsonOption
-from freehold.models.policy import ASK_NOBODY, HOUR_S, ApprovalPolicy, PolicyBook, Procedure, Receiver
+from freehold.models.policy import ASK_NOBODY, ApprovalPolicy, PolicyBook, Procedure, Receiver
+from freehold.models.units import HOUR_S
 from freehold.policy import Policies, read_book
 
 app = typer.Typer(no_args_is_help=True, help="Who must agree to what.")

@@ -16,7 +16,7 @@ from freehold.metrics.prometheus import Prometheus, Span
 from freehold.metrics.reading import SERIES
 from freehold.models.request import InstanceRequest
 from freehold.models.scaling import Contract, LeadTime, Measure, Mode
-from freehold.models.scaling_policy import DAY_S, HOUR_S
+from freehold.models.units import DAY_S, HOUR_S
 from freehold.planning.scaling.recorded import as_history, recorded
 from freehold.planning.scaling.replay import TRACE_GIB, History, fitted, history_of
 from freehold.planning.scaling.simulation import Outcome, Sizes, Trial, simulate, sized

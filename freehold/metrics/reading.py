@@ -10,6 +10,7 @@ from freehold.errors import MetricsUnavailable
 from freehold.metrics.prometheus import Prometheus, Row, Span
 from freehold.models.scaling import FORESEEN, Measure
 from freehold.models.scaling_policy import DataRules, ScalingPolicy
+from freehold.models.units import HOUR_S
 from freehold.models.usage import Observed, Series, Usage
 from freehold.planning.snapshot import collecting_later
 
@@ -24,7 +25,7 @@ SERIES: Mapping[Measure, str] = {
     Measure.DISK: "freehold:instance_disk_used_ratio",
 }
 PEAKS = (Measure.STORED, Measure.REQUESTS, Measure.CPU, Measure.DISK)
-"""What has a long history."""
+"""What has a history: a long one where it is foreseen."""
 SEEN = Measure.STORED
 """An instance is seen when this is."""
 SEEN_SHARE = "freehold:instance_seen:share1h"
@@ -32,7 +33,6 @@ MEASURED_AT = "freehold:instance_measured_at_seconds"
 LEAST_VALUES = 7
 ROLLED_UP_FROM_S = 7200
 """Steps of at least this length are made of the values that rules keep of every hour; shorter ones of all values."""
-HOUR_S = 3600
 
 
 def questions(policy: ScalingPolicy) -> str:

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from freehold.models.base import Model
 from freehold.models.names import Folder, Name
+from freehold.models.units import GIB
 
-GIB = 1 << 30
 NAMED_MOST = 10
 """Parts that are named in words; of the rest only the number is."""
 

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 from freehold.models.base import Choice, Model
 from freehold.models.names import Name
 from freehold.models.people import Act, Role, either, who_may
+from freehold.models.units import HOUR_S
 
-HOUR_S = 3600
 DECIDING = who_may(Act.DECIDE)
 
 

@@ -9,8 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from freehold.models.base import Model
 from freehold.models.names import Name
 from freehold.models.scaling import LeadPart
-
-HOUR_S, DAY_S = 3600, 86400
+from freehold.models.units import DAY_S, HOUR_S
 
 
 class Thresholds(Model):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 from freehold.models.scaling import Action, Decision, Forecast, Measure
+from freehold.models.units import GIB
 from freehold.web.plots import Line, Plot
 from freehold.web.svg import ALARM, COLOURS, GOOD
 
 SEEN, LIKELY, BAND, CARRIES, FULL = COLOURS["blue"], COLOURS["purple"], "#dccdf0", "#333333", COLOURS["orange"]
 HEADROOM = 1.15
-UNITS = {Measure.STORED: (2**30, "GiB"), Measure.REQUESTS: (1, "1/s")}
+UNITS = {Measure.STORED: (GIB, "GiB"), Measure.REQUESTS: (1, "1/s")}
 WORDS = {Action.UP: "bigger", Action.DOWN: "smaller", Action.NONE: "as it is", Action.REFUSED: "no decision"}
 
 

@@ -18,7 +18,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.notices import NoticeActivities
 from freehold.errors import BadInput, NoticeNotSent
 from freehold.models.notice import Notice
-from freehold.models.policy import HOUR_S
+from freehold.models.units import HOUR_S
 from freehold.policy import Policies
 from freehold.secrets import FileSecrets
 from freehold.settings import Settings, load_settings

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from freehold.models.scaling_policy import DAY_S, ForecastRules
+from freehold.models.scaling_policy import ForecastRules
+from freehold.models.units import DAY_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,12 +9,11 @@ from functools import cached_property
 
 from freehold.models.scaling import Measure
 from freehold.models.scaling_policy import ScalingPolicy, Thresholds
+from freehold.models.units import GIB
 from freehold.models.usage import Observed, Series, Usage
 from freehold.planning.scaling.trust import within
 from freehold.planning.scaling.words import moment, percent, span
 from freehold.services.base import Size
-
-GIB = 2**30
 
 
 @dataclass(frozen=True)

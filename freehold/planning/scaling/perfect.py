@@ -7,6 +7,7 @@ import math
 
 from freehold.models.scaling import Measure
 from freehold.models.scaling_policy import ScalingPolicy
+from freehold.models.units import GIB
 from freehold.planning.scaling.replay import History, carried
 from freehold.services.base import Demand, Service, Size
 
@@ -22,7 +23,7 @@ def foreknown(history: History, chosen: Service, policy: ScalingPolicy) -> list[
         until = bisect.bisect_right(history.times, history.times[i] + lasts_s)
         most = {m: max(s.values[i:until]) / limits[m] for m, s in history.true.items() if m in limits}
         demand = Demand(
-            capacity_gib=max(1, math.ceil(most.get(Measure.STORED, carried(first, Measure.STORED)) / 2**30)),
+            capacity_gib=max(1, math.ceil(most.get(Measure.STORED, carried(first, Measure.STORED)) / GIB)),
             requests_per_s=most.get(Measure.REQUESTS, 0.0),
         )
         size = chosen.size_for(history.request, demand) or first

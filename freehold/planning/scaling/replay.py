@@ -11,8 +11,8 @@ from functools import cached_property
 from freehold.models.request import InstanceRequest
 from freehold.models.scaling import Measure
 from freehold.models.scaling_policy import DataRules, Pace, ScalingPolicy
+from freehold.models.units import GIB
 from freehold.models.usage import Observed, Series, Usage
-from freehold.planning.scaling.load import GIB
 from freehold.planning.scaling.traces import CAPACITY, STEP_S, Trace
 from freehold.services.base import Size
 

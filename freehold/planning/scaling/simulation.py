@@ -15,6 +15,7 @@ from freehold.models.base import Choice, Model
 from freehold.models.request import InstanceRequest, ScaleRequest
 from freehold.models.scaling import Action, Contract, Decision, LeadTime, Measure, Mode, Standing
 from freehold.models.scaling_policy import ScalingPolicy
+from freehold.models.units import DAY_S
 from freehold.models.usage import Series
 from freehold.planning.scaling.choice import spend
 from freehold.planning.scaling.decision import decide
@@ -65,8 +66,8 @@ class Trial:
     policy: ScalingPolicy
     lead: LeadTime
     contract: Contract = field(default_factory=lambda: Contract(mode=Mode.AUTOMATIC))
-    every_s: float = 86400.0
-    down_lead_s: float = 86400.0
+    every_s: float = DAY_S
+    down_lead_s: float = DAY_S
     """Nothing has to be delivered and mounted to become smaller."""
 
 
@@ -138,7 +139,7 @@ def _outcome(
 ) -> Outcome:
     ends = [at for at, _ in sizes[1:]] + [history.times[-1]]
     short = sum(sum(_short(history, trial.policy, size, at, end)) for (at, size), end in zip(sizes, ends, strict=True))
-    months = [(end - at) / (30 * 86400) for (at, _), end in zip(sizes, ends, strict=True)]
+    months = [(end - at) / (30 * DAY_S) for (at, _), end in zip(sizes, ends, strict=True)]
     cost = sum(spend(size, trial.policy.prices) * m for (_, size), m in zip(sizes, months, strict=True))
     ideal = ideal_at(history, trial)
     grown = next((step.decided_at for step in steps if step.action is Action.UP), None)

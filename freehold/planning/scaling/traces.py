@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from freehold.models.scaling_policy import DAY_S, HOUR_S
+from freehold.models.units import DAY_S, HOUR_S
 from freehold.models.usage import Series
 
 STEP_S = 6 * HOUR_S

@@ -9,6 +9,7 @@ from operator import lt
 
 from freehold.models.scaling import Measure, Standing
 from freehold.models.scaling_policy import DataRules, ScalingPolicy
+from freehold.models.units import GIB
 from freehold.models.usage import Observed, Series, Usage
 from freehold.planning.scaling.words import ago, percent, span
 
@@ -81,9 +82,9 @@ def _missing(measure: Measure, seen: Series, now: float) -> str:
 def _contradictions(standing: Standing, usage: Usage) -> Iterator[str]:
     """Figures that cannot all be true."""
     last = {m: seen.recent.values[-1] for m, seen in usage.measures.items() if seen.recent.values}
-    planned = standing.request.capacity_gib * 2**30
+    planned = standing.request.capacity_gib * GIB
     if (said := last.get(Measure.CAPACITY)) is not None and abs(said - planned) > CLOSE * planned:
-        yield f"it says that it has {said / 2**30:,.4g} GiB, its plan says {standing.request.capacity_gib:,} GiB"
+        yield f"it says that it has {said / GIB:,.4g} GiB, its plan says {standing.request.capacity_gib:,} GiB"
     if last.get(Measure.OBJECTS) == 0 and last[Measure.STORED] > 0:
         yield f"it says that it keeps {last[Measure.STORED]:,.0f} bytes in no object at all"
     failed, asked = last.get(Measure.ERRORS, 0.0), last[Measure.REQUESTS]

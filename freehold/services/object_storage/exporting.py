@@ -7,8 +7,9 @@ from typing import Any
 
 from freehold.errors import ProofFailed
 from freehold.models.change import Round
-from freehold.models.contents import GIB, ExportTarget
+from freehold.models.contents import ExportTarget
 from freehold.models.plan import Plan
+from freehold.models.units import GIB
 from freehold.services.base import Errand
 from freehold.services.object_storage.errands import program
 

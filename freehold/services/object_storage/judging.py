@@ -15,6 +15,7 @@ from pydantic import Field
 from freehold.errors import ProofFailed
 from freehold.models.base import Model
 from freehold.models.change import Round
+from freehold.models.units import GIB
 from freehold.services.object_storage.blueprint import Role
 from freehold.services.object_storage.layout import Layout
 from freehold.services.object_storage.rings import Key, Ring
@@ -122,12 +123,12 @@ def _room(stop: Stop, seen: Mapping[str, Seen]) -> Round:
     there = FILL_MOST * sum(h.free + h.size for s in stop.ends_on for h in seen[s].devices.values())
     if total * replicas > there:
         raise ProofFailed(
-            f"{replicas} replicas of {total / 2**30:.2f} GiB do not fit on {', '.join(stop.ends_on)}, where there is "
-            f"room for {there / 2**30:.2f} GiB; ask for more or bigger storage servers"
+            f"{replicas} replicas of {total / GIB:.2f} GiB do not fit on {', '.join(stop.ends_on)}, where there is "
+            f"room for {there / GIB:.2f} GiB; ask for more or bigger storage servers"
         )
     return Round(
         done=True,
-        words=f"{len(sizes)} objects, {total / 2**30:.2f} GiB; there is room for {there / 2**30:.2f} GiB",
+        words=f"{len(sizes)} objects, {total / GIB:.2f} GiB; there is room for {there / GIB:.2f} GiB",
         total_objects=len(sizes),
         total_bytes=total,
         observed={"holds": _holds(seen)},
@@ -213,7 +214,7 @@ def _serves(seen: Seen) -> str:
 
 
 def _all_well(stop: Stop, count: _Count) -> str:
-    words = [f"all {count.objects} objects ({count.bytes / 2**30:.2f} GiB) are on all of their devices"]
+    words = [f"all {count.objects} objects ({count.bytes / GIB:.2f} GiB) are on all of their devices"]
     if stop.empties:
         words.append(f"{', '.join(stop.empties)} hold{'s' if len(stop.empties) == 1 else ''} nothing")
     return "; ".join(words if stop.moves else words[1:]) or "as it should be"

@@ -9,10 +9,10 @@ from typing import Any
 
 from freehold.models.request import InstanceRequest
 from freehold.models.scaling import Contract, Decision, LeadTime, Measure, Mode, Standing
-from freehold.models.scaling_policy import DAY_S, ScalingPolicy
+from freehold.models.scaling_policy import ScalingPolicy
+from freehold.models.units import DAY_S, GIB
 from freehold.models.usage import Observed, Series, Usage
 from freehold.planning.scaling.decision import decide
-from freehold.planning.scaling.load import GIB
 from freehold.services import service
 
 NOW = 1_770_000_000.0

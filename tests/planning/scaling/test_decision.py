@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from freehold.models.scaling import Action, Contract, Measure, Mode
-from freehold.models.scaling_policy import DAY_S
+from freehold.models.units import DAY_S
 from freehold.models.usage import Observed, Series, Usage
 from tests.planning.scaling.cases import DAYS, ENDS, LATELY, NOW, POLICY, decided, observed, seen, usage
 

@@ -7,7 +7,8 @@ from statistics import mean
 
 import pytest
 
-from freehold.models.scaling_policy import DAY_S, ForecastRules
+from freehold.models.scaling_policy import ForecastRules
+from freehold.models.units import DAY_S
 from freehold.planning.scaling.forecast import foresee
 from freehold.planning.scaling.traces import BEGIN, Trace, traces
 

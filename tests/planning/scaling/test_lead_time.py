@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freehold.models.scaling import LeadPart
-from freehold.models.scaling_policy import DAY_S, HOUR_S, LeadTimeRules
+from freehold.models.scaling_policy import LeadTimeRules
+from freehold.models.units import DAY_S, HOUR_S
 from freehold.planning.scaling.lead_time import lead_parts, learn_lead_time
 
 RULES = LeadTimeRules()

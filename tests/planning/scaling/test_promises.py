@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freehold.models.scaling import Action, Contract, Decision, Measure, Mode
-from freehold.models.scaling_policy import DAY_S
+from freehold.models.units import DAY_S
 from freehold.models.usage import Observed, Series, Usage
 from freehold.planning.scaling.ahead import look_ahead
 from freehold.planning.scaling.load import loads

@@ -6,7 +6,8 @@ import pytest
 
 from freehold.errors import BadInput
 from freehold.models.scaling import Action, Contract, LeadTime, Measure, Mode
-from freehold.models.scaling_policy import DAY_S, ScalingPolicy
+from freehold.models.scaling_policy import ScalingPolicy
+from freehold.models.units import DAY_S
 from freehold.planning.scaling.recorded import recorded
 from freehold.planning.scaling.replay import TRACE_GIB, fitted, history_of
 from freehold.planning.scaling.simulation import Outcome, Trial, Way, simulate, sized

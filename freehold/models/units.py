@@ -1,0 +1,4 @@
+"""Units that figures are given in."""
+
+GIB = 1 << 30
+HOUR_S, DAY_S = 3600, 86400
