@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import TypeVar
 
@@ -37,8 +37,9 @@ class ImportCounts(Model):
 def import_hall(session: Session, hall: Hall, host_keys: Mapping[str, str], credential: str) -> ImportCounts:
     """Make the inventory's hall this one. Refuses to take away or rewire what an instance holds."""
     _refuse_to_lose_what_is_held(session, hall)
-    _refuse_to_mix(session, hall)
-    devices = _with_marks(hall.devices, _documents(session, DeviceRow.document, Device))
+    known = _documents(session, DeviceRow.document, Device)
+    _refuse_to_mix(session, hall, known)
+    devices = _with_marks(hall.devices, known)
     session.execute(delete(HallRow))
     session.execute(insert(HallRow), {"name": hall.name, "management": str(hall.management)})
     known_keys = dict(session.execute(select(DeviceRow.name, DeviceRow.host_key)).all())
@@ -60,9 +61,8 @@ def import_hall(session: Session, hall: Hall, host_keys: Mapping[str, str], cred
     return ImportCounts(**{field: sum(getattr(c, field) for c in done) for field in ImportCounts.model_fields})
 
 
-def _with_marks(devices: Iterable[Device], known: Iterable[Device]) -> Iterable[Device]:
+def _with_marks(devices: Iterable[Device], known: Sequence[Device]) -> Iterable[Device]:
     """What was found out of use, or holds somebody's data, stays so until somebody says otherwise."""
-    known = tuple(known)
     data = {d.name: d.unerased for d in known}
     marks = {d.name: d.out_of_use for d in known} | {(d.name, p.name): p.out_of_use for d in known for p in d.ports}
     for d in devices:
@@ -128,12 +128,12 @@ def _refuse_to_lose_what_is_held(session: Session, hall: Hall) -> None:
                     )
 
 
-def _refuse_to_mix(session: Session, hall: Hall) -> None:
+def _refuse_to_mix(session: Session, hall: Hall, known: Sequence[Device]) -> None:
     """Nobody's data come back with a server that was taken out and put in again, and no VLAN serves two."""
     names = {d.name for d in hall.devices}
-    for known in _documents(session, DeviceRow.document, Device):
-        if known.name not in names:
-            unerased.refuse(known)
+    for device in known:
+        if device.name not in names:
+            unerased.refuse(device)
     held = {hold.key: hold.instance for hold in session.scalars(select(HoldRow).where(HoldRow.kind == HoldKind.VLAN))}
     for customer in hall.customers:
         for network in customer.networks:
@@ -183,17 +183,19 @@ def read_snapshot(session: Session, site: str | None) -> InventorySnapshot:
 
 
 def device(session: Session, name: str) -> Device:
-    for found in _documents(session, DeviceRow.document, Device, DeviceRow.name == name):
-        return found
-    raise NotFound(f"device {name!r} is not in the inventory.")
+    return parsed(Device, _row(session, name).document)
+
+
+def _row(session: Session, name: str) -> DeviceRow:
+    row = session.get(DeviceRow, name)
+    if row is None:
+        raise NotFound(f"device {name!r} is not in the inventory.")
+    return row
 
 
 def access(session: Session, name: str) -> Access:
     """How to reach a device."""
-    columns = select(DeviceRow.document, DeviceRow.host_key, DeviceRow.credential)
-    row = session.execute(columns.where(DeviceRow.name == name)).first()
-    if row is None:
-        raise NotFound(f"device {name!r} is not in the inventory.")
+    row = _row(session, name)
     if not row.host_key:
         raise NotFound(f"{name} has no host key in the inventory; import the hall with its known_hosts.")
     device = parsed(Device, row.document)

@@ -53,6 +53,17 @@ def evidence(session: Session, instance: str, kind: EvidenceKind | None) -> tupl
     return tuple(sorted(found, key=lambda e: (e.at, e.id)))
 
 
+def newest_evidence(session: Session, kind: EvidenceKind, most: int) -> tuple[Evidence, ...]:
+    """The last observations of a kind, of all instances."""
+    query = select(EvidenceRow.document).where(EvidenceRow.kind == kind).order_by(EvidenceRow.at.desc()).limit(most)
+    return tuple(Evidence.model_validate_json(document) for document in session.scalars(query))
+
+
+def piece_of_evidence(session: Session, evidence: str) -> Evidence | None:
+    row = session.get(EvidenceRow, evidence)
+    return Evidence.model_validate_json(row.document) if row else None
+
+
 def keep_files(session: Session, instance: str, files: Mapping[str, bytes]) -> None:
     session.execute(delete(FileRow).where(FileRow.instance == instance, FileRow.name.in_(list(files))))
     rows = [{"instance": instance, "name": name, "content": content} for name, content in files.items()]

@@ -11,12 +11,10 @@ from sqlalchemy.orm import Session
 from freehold.errors import Conflict
 from freehold.inventory.documents import parsed
 from freehold.inventory.reservations import find
-from freehold.inventory.schema import EvidenceRow, InstanceRow, LeaseRow, ScalingRow
-from freehold.models.instance import Evidence, EvidenceKind, InstanceState
+from freehold.inventory.schema import InstanceRow, LeaseRow, ScalingRow
+from freehold.models.instance import InstanceState
 from freehold.models.request import InstanceRequest
 from freehold.models.scaling import Contract, Mode, Standing
-
-LIVE = (InstanceState.ACTIVE, InstanceState.CHANGING)
 
 
 def set_contract(session: Session, instance: str, contract: Contract) -> bool:
@@ -81,14 +79,3 @@ def standings(session: Session) -> list[tuple[Standing, Contract]]:
         )
         found.append((standing, chosen))
     return found
-
-
-def newest(session: Session, kind: EvidenceKind, most: int) -> tuple[Evidence, ...]:
-    """The last observations of a kind, of all instances."""
-    query = select(EvidenceRow.document).where(EvidenceRow.kind == kind).order_by(EvidenceRow.at.desc()).limit(most)
-    return tuple(Evidence.model_validate_json(document) for document in session.scalars(query))
-
-
-def piece(session: Session, evidence: str) -> Evidence | None:
-    row = session.get(EvidenceRow, evidence)
-    return Evidence.model_validate_json(row.document) if row else None

@@ -280,11 +280,11 @@ class Inventory:
     def newest_evidence(self, kind: EvidenceKind, most: int) -> tuple[Evidence, ...]:
         """The last observations of a kind, of all instances, the newest first."""
         with self._database.read() as session:
-            return scaling.newest(session, kind, most)
+            return records.newest_evidence(session, kind, most)
 
     def piece_of_evidence(self, evidence: str) -> Evidence | None:
         with self._database.read() as session:
-            return scaling.piece(session, evidence)
+            return records.piece_of_evidence(session, evidence)
 
     def fingerprint(self) -> str:
         """Hash of everything but evidence, instances that are gone, and times."""
