@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -144,8 +143,9 @@ def answers_of(groups: Sequence[Sequence[Errand]], run: Callable[[Errand], tuple
     """What each server said in one round; what it said first stands."""
     answers: dict[str, Answer] = {}
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="errand") as pool:
-        for name, answer in itertools.chain.from_iterable(pool.map(run, group) for group in groups):
-            answers[name] = {**answer, **answers.get(name, {})}
+        for group in groups:
+            for name, answer in pool.map(run, group):
+                answers[name] = {**answer, **answers.get(name, {})}
     return answers
 
 

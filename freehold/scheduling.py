@@ -17,7 +17,7 @@ from freehold.models.request import InstanceRequest, ScaleRequest
 from freehold.models.scaling import Action, Contract, Decision, LeadPart, LeadTime, Mode, Standing
 from freehold.models.scaling_policy import ScalingPolicy
 from freehold.models.usage import Usage
-from freehold.planning.scaling.decision import BY, decide
+from freehold.planning.scaling.decision import decide
 from freehold.planning.scaling.lead_time import lead_parts, learn_lead_time
 from freehold.planning.snapshot import collecting_later
 from freehold.scaling import ScalingRules
@@ -65,7 +65,7 @@ def evaluate(
             time = lead.of(standing.request, contract, policy)
             seen = usage[standing.instance]
             chosen = service(standing.request.service)
-            made = decide(chosen, standing, seen, policy, contract, time, now, BY)
+            made = decide(chosen, standing, seen, policy, contract, time, now)
             decided.append(Decided(standing, contract, made))
     return decided
 

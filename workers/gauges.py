@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import structlog
 from temporalio.client import Client, WorkflowExecution
 from temporalio.exceptions import TemporalError
-from temporalio.service import RPCError
 
 from freehold.metrics.own import PROCEDURES, WAITING, WAITING_LONGEST, Gauges
 from freehold.models.procedure import ProcedureView, StepState
@@ -38,7 +37,7 @@ class ProcedureGauges:
         while True:
             try:
                 await self.look()
-            except (RPCError, TemporalError) as error:
+            except TemporalError as error:
                 log.warning("procedures could not be counted", reason=str(error))
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -83,7 +82,7 @@ class ProcedureGauges:
             handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
             try:
                 view = await handle.query("progress", result_type=ProcedureView)
-            except (RPCError, TemporalError):  # a run that does not answer has waited since it was started
+            except TemporalError:  # a run that does not answer has waited since it was started
                 return whom, run.start_time
             busy = (s.started_at for s in view.steps if s.state in (StepState.WAITING, StepState.PARKED))
             self._since[key] = next((at for at in busy if at), run.start_time)

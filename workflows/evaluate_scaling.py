@@ -39,7 +39,6 @@ class EvaluateScaling:
     @workflow.init
     def __init__(self, request: EvaluateRequest | None = None) -> None:
         self._request = request or EvaluateRequest()
-        self._found = Evaluation()
         self.steps = Steps("EvaluateScaling", "all instances", "all customers", "", "the schedule")
 
     @workflow.run
@@ -48,7 +47,7 @@ class EvaluateScaling:
         return await self.steps.through(self._evaluate, self._outcome)
 
     async def _evaluate(self) -> Outcome:
-        found = self._found = await self.steps.do(DECIDE, self._decide, park=False)
+        found = await self.steps.do(DECIDE, self._decide, park=False)
         self.steps.note(DECIDE, _words(found))
         deeds = await self.steps.do(ACT, partial(self._act, found.proposals), park=False)
         self.steps.note(ACT, "; ".join(deeds[:SHOWN]))

@@ -24,8 +24,8 @@ class Observed:
     """One measure of one instance at two distances.
 
     `recent`: as it was, every `data.step_s` of the policy, at least as far back as `up.window_s`.
-    `peaks`: the greatest value within each `data.peak_step_s`, as far back as `data.history_s`; the time is the
-    end of the step. The last may be of a step that is not over.
+    `peaks`: the greatest value within each `data.peak_step_s`, as far back as `data.history_s` if it is foreseen, else
+    as `down.window_s`; the time is the end of the step. The last may be of a step that is not over.
     """
 
     recent: Series = field(default_factory=Series)

@@ -139,20 +139,25 @@ def asked(method: str, raw_path: str) -> Asked | None:
 
 
 def _is_operation(key: str) -> bool:
-    return key.replace("_", "").lower().endswith("operation")
+    return _plain(key).endswith("operation")
 
 
-def _fields(message: Any, name: str) -> list[Any]:
-    """The values of a field, in whatever way its name is written: `workflowType`, `workflow_type`."""
-    return [value for key, value in message.items() if key.replace("_", "").lower() == name]
+def _plain(key: str) -> str:
+    """A field's name however it is written: `workflowType`, `workflow_type`."""
+    return key.replace("_", "").lower()
 
 
-def _within(body: Any, path: tuple[str, ...]) -> list[dict[str, Any]]:
+def _fields(message: dict[str, Any], name: str) -> list[Any]:
+    """The values of a field; it may be written twice, in two ways."""
+    return [value for key, value in message.items() if _plain(key) == name]
+
+
+def _within(body: dict[str, Any], path: tuple[str, ...]) -> list[dict[str, Any]]:
     """The messages there."""
     found = [body]
     for name in path:
-        found = [value for message in found if isinstance(message, dict) for value in _fields(message, name)]
-    return [message for message in found if isinstance(message, dict)]
+        found = [value for message in found for value in _fields(message, name) if isinstance(value, dict)]
+    return found
 
 
 def _with(body: dict[str, Any], path: tuple[str, ...], name: str) -> dict[str, Any]:

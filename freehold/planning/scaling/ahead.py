@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 
 from freehold.models.scaling import Forecast, ForecastPoint, LeadTime
 from freehold.models.usage import Series
 from freehold.planning.scaling.forecast import Outlook, cannot_reach, foresee
 from freehold.planning.scaling.load import Load
-from freehold.planning.scaling.words import day, percent, span
+from freehold.planning.scaling.words import day, percent, span, when
 
 SHOWN = 240
 """No plot has more points of a history than that."""
@@ -81,23 +80,22 @@ class Ahead:
         )
 
     def model(self) -> Forecast:
-        carries, at, likely = self.load.carries, self.outlook.reaches(self.full), None
-        likely = self.outlook.reaches(self.full, likely=True)
-        past = list(zip(self.history.times, self.history.values, strict=True))[-SHOWN:]
         o = self.outlook
+        at, likely = o.reaches(self.full), o.reaches(self.full, likely=True)
+        past = list(zip(self.history.times, self.history.values, strict=True))[-SHOWN:]
         every = max(1, len(o.times) // SHOWN)
         ahead = list(zip(o.times, o.low, o.likely, o.high, strict=True))[::every]
         return Forecast(
             measure=self.load.measure,
-            carries=carries,
+            carries=self.load.carries,
             full=self.full,
-            history=tuple((_time(t), v) for t, v in past),
+            history=tuple((when(t), v) for t, v in past),
             ahead=tuple(
-                ForecastPoint(at=_time(float(t)), low=float(low), likely=float(mid), high=float(high))
+                ForecastPoint(at=when(float(t)), low=float(low), likely=float(mid), high=float(high))
                 for t, low, mid, high in ahead
             ),
-            full_at=None if at is None else _time(at),
-            likely_full_at=None if likely is None else _time(likely),
+            full_at=None if at is None else when(at),
+            likely_full_at=None if likely is None else when(likely),
             method=o.method,
         )
 
@@ -118,7 +116,3 @@ def look_ahead(load: Load, lead: LeadTime, *, always: bool = False) -> Ahead | N
     if outlook is None:
         return None
     return Ahead(load, lead, history, outlook)
-
-
-def _time(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from freehold.planning.scaling.ahead import Ahead, look_ahead
 from freehold.planning.scaling.choice import Need, bigger, change, smaller, spend, words
 from freehold.planning.scaling.load import Load, loads, symptoms
 from freehold.planning.scaling.trust import doubts
-from freehold.planning.scaling.words import moment, span
+from freehold.planning.scaling.words import moment, span, when
 from freehold.services.base import Service, Size
 
 BY = "evaluate-scaling"
@@ -30,7 +30,6 @@ def decide(
     contract: Contract,
     lead_time: LeadTime,
     now: datetime,
-    asked_by: str = BY,
 ) -> Decision:
     """What shall be done to the instance now. Never raises for what was observed: it says in words why not.
 
@@ -39,7 +38,7 @@ def decide(
     effect. Smaller only on what was observed in the whole window, never on a forecast, and not into a size that the
     forecast outgrows. One change at a time, none within the cool-down, none beyond the contract.
     """
-    case = _Case(chosen, standing, usage, policy, contract, lead_time, now.timestamp(), asked_by)
+    case = _Case(chosen, standing, usage, policy, contract, lead_time, now.timestamp())
     if contract.mode is Mode.OFF:
         return case.decided("nothing: the contract wants no scaling by schedule")
     if found := doubts(standing, usage, policy, case.now):
@@ -58,7 +57,6 @@ class _Case:
     contract: Contract
     lead: LeadTime
     now: float
-    asked_by: str
 
     def grow(self) -> Decision | None:
         """Bigger, because a need lasts or is foreseen; None: nothing asks for it."""
@@ -120,7 +118,7 @@ class _Case:
             )
         return Decision(
             instance=self.standing.instance,
-            at=datetime.fromtimestamp(self.now, UTC),
+            at=when(self.now),
             action=action,
             summary=summary,
             reasons=(*figures, *reasons),
@@ -145,7 +143,7 @@ class _Case:
             f"{'bigger' if action is Action.UP else 'smaller'}: {words(self.size, size)}, as {why}",
             (*reasons, cut) if cut else reasons,
             action,
-            wanted=change(self.size, size, self.asked_by),
+            wanted=change(self.size, size, BY),
             spend_after=round(spend(size, self.policy.prices), 2),
             **told,
         )
@@ -189,9 +187,9 @@ class _Case:
 
     def _too_late(self) -> datetime | None:
         if any(load.lately and max(load.lately) >= load.thresholds.full_at for load in self.loads):
-            return datetime.fromtimestamp(self.now, UTC)
+            return when(self.now)
         found = [ahead.too_late_at for ahead in self.ahead.values() if ahead.too_late_at is not None]
-        return datetime.fromtimestamp(min(found), UTC) if found else None
+        return when(min(found)) if found else None
 
     def _hindrance(self, pace: Pace) -> str:
         """Why nothing may be begun now. One change at a time, and some rest after each."""

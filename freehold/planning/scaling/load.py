@@ -85,16 +85,13 @@ class Load:
         return within(self.seen.peaks, self.now - self.policy.down.window_s, until)
 
     @cached_property
-    def _seldom_seen(self) -> dict[float, float]:
-        least = self.policy.data.least_coverage
-        if all(map(least.__le__, self.usage.coverage.values)):
-            return {}
-        seen, step_s = (
-            zip(self.usage.coverage.times, self.usage.coverage.values, strict=True),
-            self.policy.data.peak_step_s,
-        )
+    def _seldom_seen(self) -> set[float]:
+        seen, least, step_s = self.usage.coverage, self.policy.data.least_coverage, self.policy.data.peak_step_s
+        if all(map(least.__le__, seen.values)):
+            return set()
+        shares = zip(seen.times, seen.values, strict=True)
         # Of a step that is not over, no more than what is over can have been seen.
-        return {at: share for at, share in seen if not share >= least * (1 - max(0.0, at - self.now) / step_s)}
+        return {at for at, share in shares if not share >= least * (1 - max(0.0, at - self.now) / step_s)}
 
     def history(self) -> Series:
         """Peaks to learn from: of steps that are over and were seen well, and without NaN."""

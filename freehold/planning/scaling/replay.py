@@ -53,7 +53,7 @@ def carried(size: Size, measure: Measure) -> float:
     return size.requests_per_s if measure is Measure.REQUESTS else float(size.request.capacity_gib * GIB)
 
 
-def usage_at(history: History, rules: DataRules, up_s: float, down_s: float, size: Size, now: float) -> Usage:
+def usage_at(history: History, rules: DataRules, up_s: float, size: Size, now: float) -> Usage:
     """What would have been read at `now`. What the history does not say is in the middle, and asks for nothing."""
     ends = _ends(now, rules)
     measures: dict[Measure, Observed] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 
 from pydantic import Field
@@ -21,6 +21,7 @@ from freehold.planning.scaling.choice import spend
 from freehold.planning.scaling.decision import decide
 from freehold.planning.scaling.perfect import foreknown
 from freehold.planning.scaling.replay import History, carried, usage_at
+from freehold.planning.scaling.words import when
 from freehold.services.base import Demand, Service, Size
 
 
@@ -95,7 +96,7 @@ def _replay(history: History, trial: Trial, policy: ScalingPolicy) -> tuple[Size
     while now <= history.times[-1]:
         size = sizes[-1][1] if now >= sizes[-1][0] else sizes[-2][1]
         standing = Standing(
-            request=size.request, changed_at=_time(changed_at), held_by="a change" if now < busy_until else ""
+            request=size.request, changed_at=when(changed_at), held_by="a change" if now < busy_until else ""
         )
         if not standing.held_by:
             made = _decide(history, trial, policy, standing, size, now)
@@ -112,8 +113,8 @@ def _replay(history: History, trial: Trial, policy: ScalingPolicy) -> tuple[Size
 def _decide(
     history: History, trial: Trial, policy: ScalingPolicy, standing: Standing, size: Size, now: float
 ) -> Decision:
-    usage = usage_at(history, policy.data, policy.up.window_s, policy.down.window_s, size, now)
-    return decide(trial.chosen, standing, usage, policy, trial.contract, trial.lead, _time(now))
+    usage = usage_at(history, policy.data, policy.up.window_s, size, now)
+    return decide(trial.chosen, standing, usage, policy, trial.contract, trial.lead, when(now))
 
 
 def _step(history: History, policy: ScalingPolicy, made: Decision, size: Size, now: float, effect_at: float) -> Step:
@@ -121,7 +122,7 @@ def _step(history: History, policy: ScalingPolicy, made: Decision, size: Size, n
     return Step(
         decided_at=made.at,
         action=made.action,
-        effect_at=_time(effect_at),
+        effect_at=when(effect_at),
         wanted=made.wanted,
         late=made.action is Action.UP and any(_short(history, policy, size, now, effect_at)),
         summary=made.summary,
@@ -161,7 +162,7 @@ def ideal_at(history: History, trial: Trial) -> datetime | None:
     """The latest moment to decide so that the first size is never overfull; empty: it never is."""
     first = trial.chosen.size(history.request)
     at = next((t for t, full in _overfull(history, trial.policy, first) if full and t >= history.begins_at), None)
-    return None if at is None else _time(max(history.begins_at, at - trial.lead.usual_s))
+    return None if at is None else when(max(history.begins_at, at - trial.lead.usual_s))
 
 
 def _short(history: History, policy: ScalingPolicy, size: Size, begins: float, ends: float) -> Iterator[float]:
@@ -184,10 +185,6 @@ def _overfull(
     true: list[tuple[Series, float]] = [(s, limits[m]) for m, s in history.true.items() if m in limits]
     for i in range(first, len(history.times) if last is None else last):
         yield history.times[i], any(series.values[i] > limit for series, limit in true)
-
-
-def _time(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)
 
 
 def sized(chosen: Service, service: str, tier: str, capacity_gib: int, requests_per_s: float = 0.0) -> InstanceRequest:

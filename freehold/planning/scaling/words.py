@@ -24,9 +24,14 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
+def when(at: float) -> datetime:
+    """A time in seconds since 1970."""
+    return datetime.fromtimestamp(at, UTC)
+
+
 def day(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
+    return f"{when(at):%Y-%m-%d}"
 
 
 def moment(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{when(at):%Y-%m-%d %H:%M} UTC"

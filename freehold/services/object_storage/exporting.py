@@ -11,7 +11,7 @@ from freehold.models.contents import ExportTarget
 from freehold.models.plan import Plan
 from freehold.models.units import GIB
 from freehold.services.base import Errand
-from freehold.services.object_storage.errands import program
+from freehold.services.object_storage.errands import program, simulated
 
 ROUND_S = 600
 """People learn how far it is, and may stop it, after so long. A history has room for two months of rounds."""
@@ -26,8 +26,8 @@ def errand(plan: Plan, credentials: Mapping[str, str], target: ExportTarget) -> 
 
 def judge(plan: Plan, target: ExportTarget, answer: Mapping[str, Any]) -> Round:
     """Raises ProofFailed in the words of the host."""
-    if answer.get("simulated"):
-        return Round(done=True, words="simulated")
+    if found := simulated([answer]):
+        return found
     if not answer["ok"]:
         raise ProofFailed(f"{target}: {answer['error']}")
     count, size, where = answer["objects"], answer["bytes"], f"{target}/{plan.instance}"

@@ -17,6 +17,7 @@ from freehold.models.base import Model
 from freehold.models.change import Round
 from freehold.models.units import GIB
 from freehold.services.object_storage.blueprint import Role
+from freehold.services.object_storage.errands import simulated
 from freehold.services.object_storage.layout import Layout
 from freehold.services.object_storage.rings import Key, Ring
 from freehold.services.object_storage.way import MOVE, PREPARE, Stop
@@ -81,8 +82,8 @@ class Seen(Model):
 
 def judge(stop: Stop, answers: Answers) -> Round:
     """What one round of a waypoint's errands came to."""
-    if all(answer.get("simulated") for answer in answers.values()):
-        return Round(done=True, words="simulated")
+    if found := simulated(answers.values()):
+        return found
     if stop.name == MOVE:
         return _moved(stop, answers)
     proxies = {s.server: int(answers[s.server]["open"]) for s in stop.idle_proxies()}
@@ -95,8 +96,8 @@ def judge(stop: Stop, answers: Answers) -> Round:
 
 def writes_finished(answers: Answers) -> Round:
     """Whether nothing is written any more, and everything that was is listed."""
-    if all(answer.get("simulated") for answer in answers.values()):
-        return Round(done=True, words="simulated")
+    if found := simulated(answers.values()):
+        return found
     serving = {name: n for name, answer in answers.items() if (n := int(answer.get("serving", 0)))}
     failed = [f"{name}: {words}" for name, answer in answers.items() for words in answer.get("failed", ())]
     words = [f"{name} still serves requests that began before, in {n} processes" for name, n in serving.items()]
@@ -235,10 +236,9 @@ def _misplaced_objects(ring: Ring, held: Mapping[Key, Holdings], began: float) -
                 newest[hash_] = _newer(newest.get(hash_, version), version)
     count = _Count(objects=len(newest), bytes=sum(v.size for v in newest.values()))
     for hash_, version in newest.items():
-        if not all(_has(held.get(key), hash_, version) for key in ring.devices_of(hash_)):
+        if lacking := [key for key in ring.devices_of(hash_) if not _has(held.get(key), hash_, version)]:
             count.wrong += 1
             count.wrong_bytes += version.size
-            lacking = {key for key in ring.devices_of(hash_) if not _has(held.get(key), hash_, version)}
             count.full |= {key for key in lacking if key in held and held[key].full}
     return count
 

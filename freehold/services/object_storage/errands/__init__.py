@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
+from freehold.models.change import Round
 from freehold.models.contents import Contents, Part
 from freehold.models.plan import PlannedServer
 from freehold.services.base import Errand
@@ -136,6 +137,11 @@ def contents(answer: Mapping[str, Any]) -> Contents:
     if answer.get("account"):
         found.append(Part(name="the account as a whole", features=tuple(answer["account"])))
     return Contents(parts=tuple(found))
+
+
+def simulated(answers: Iterable[Mapping[str, Any]]) -> Round | None:
+    """What devices that are data only have proven: there is nothing on them."""
+    return Round(done=True, words="simulated") if all(answer.get("simulated") for answer in answers) else None
 
 
 def program(name: str) -> str:
