@@ -198,9 +198,7 @@ async def came_back(rig: Rig) -> Ended:
     """Aborted when servers were being drained."""
     await rig.approved(await rig.provision())
     handle = await rig.scale_up(tier="distributed")
-    await until_waiting(handle)
-    await handle.execute_update("approve", {"operator": "amir"})
-    await until_waiting(handle, "retry")
+    await rig.parked(handle)
     await handle.execute_update("abort", {"operator": "olivia"})
     await handle.result()
     return handle
@@ -384,9 +382,7 @@ async def _rig(client: Client, home: Path, settings: dict[str, Any]) -> AsyncIte
 
 async def _parked(rig: Rig) -> Ended:
     handle = await rig.provision()
-    await until_waiting(handle)
-    await handle.execute_update("approve", {"operator": "amir"})
-    await until_waiting(handle, "retry")
+    await rig.parked(handle)
     return handle
 
 

@@ -78,6 +78,12 @@ class Rig:
         await handle.execute_update("approve", {"operator": operator})
         return await handle.result()
 
+    async def parked(self, handle: WorkflowHandle[Any, Outcome], operator: str = "amir") -> ProcedureView:
+        """Approved, it fails at a step and asks for people."""
+        await until_waiting(handle)
+        await handle.execute_update("approve", {"operator": operator})
+        return await until_waiting(handle, "retry")
+
     def everything(self) -> tuple[str, dict[str, Any], tuple[str, ...]]:
         """Inventory, devices and names of secrets, to compare before and after."""
         return self.inventory.fingerprint(), self.devices.everything(), self.parts.secrets.names("instances/")

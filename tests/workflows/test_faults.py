@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -74,13 +76,20 @@ async def test_abort_at_each_step_restores_everything(client: Client, tmp_path: 
         assert rig.everything() == before
 
 
-async def test_a_failing_undo_parks_and_goes_on_at_retry(client: Client, tmp_path: Path) -> None:
+@asynccontextmanager
+async def undo_that_fails(client: Client, home: Path) -> AsyncIterator[tuple[Rig, Any, Fails, object]]:
+    """A run that is being aborted, each part of whose undo fails once; and how everything was before."""
     fails = Fails(set_state=1, **dict.fromkeys(UNDOING, 1))
-    async with running_rig(client, tmp_path, worker={"interceptors": [Around(), fails]}) as rig:
+    async with running_rig(client, home, worker={"interceptors": [Around(), fails]}) as rig:
         before = rig.everything()
         handle = await rig.provision()
         await _approve_and_wait_for_park(handle)
         await handle.execute_update("abort", {"operator": "olivia"})
+        yield rig, handle, fails, before
+
+
+async def test_a_failing_undo_parks_and_goes_on_at_retry(client: Client, tmp_path: Path) -> None:
+    async with undo_that_fails(client, tmp_path) as (rig, handle, fails, before):
         while await _next_wait(handle) == "retry":
             await handle.execute_update("retry", {"operator": "olivia"})
         assert (await handle.result()).outcome == "aborted"
@@ -89,12 +98,7 @@ async def test_a_failing_undo_parks_and_goes_on_at_retry(client: Client, tmp_pat
 
 
 async def test_cancelling_an_undo_does_not_leave_half_of_it(client: Client, tmp_path: Path) -> None:
-    fails = Fails(set_state=1, **dict.fromkeys(UNDOING, 1))
-    async with running_rig(client, tmp_path, worker={"interceptors": [Around(), fails]}) as rig:
-        before = rig.everything()
-        handle = await rig.provision()
-        await _approve_and_wait_for_park(handle)
-        await handle.execute_update("abort", {"operator": "olivia"})
+    async with undo_that_fails(client, tmp_path) as (rig, handle, _, before):
         assert await _next_wait(handle) == "retry"
         await handle.cancel()
         while await _next_wait(handle) == "retry":

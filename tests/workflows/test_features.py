@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from freehold.models.contents import Contents, Part
 from freehold.services.object_storage.service import ObjectStorage
 from freehold.services.object_storage.way import SOFTWARE
-from tests.workflows.rig import Rig, until_waiting
+from tests.workflows.rig import Rig
 from workflows.scaling import USE
 
 USED = Contents(parts=(Part(name="bucket photos", objects=3, features=("versioning",)), Part(name="bucket logs")))
@@ -71,9 +71,7 @@ async def test_a_use_that_began_before_or_after_the_approval_stops_it(rig: Rig, 
     for finds in ([nothing, USED], [nothing, nothing, USED]):
         found[:] = finds
         handle = await rig.scale_down(features=())
-        await until_waiting(handle)
-        await handle.execute_update("approve", {"operator": "amir"})
-        seen = await until_waiting(handle, "retry")
+        seen = await rig.parked(handle)
         assert seen.waiting is not None and seen.waiting.reason.startswith(f"{USE}: acme-1: feature 'versioning'")
         await handle.execute_update("abort", {"operator": "olivia"})
         assert (await handle.result()).outcome == "aborted"

@@ -103,9 +103,7 @@ async def test_nothing_is_cleared_on_a_proof_that_has_grown_old(rig: Rig, monkey
     (server,) = rig.inventory.instance("acme-1").plan.servers
     disks = rig.devices.state(server.server)["disks"]
     handle = await rig.scale_up(tier="distributed")
-    await until_waiting(handle)
-    await handle.execute_update("approve", {"operator": "amir"})
-    seen = await until_waiting(handle, "retry")
+    seen = await rig.parked(handle)
     assert seen.waiting is not None and f"{RETIRE}: srv-1 holds a/written later" in seen.waiting.reason
     assert seen.waiting.messages == ("retry",)
     assert rig.devices.state(server.server)["disks"] == disks

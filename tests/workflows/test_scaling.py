@@ -239,9 +239,7 @@ async def test_rounds_that_bring_nothing_park(rig: Rig, monkeypatch: pytest.Monk
     monkeypatch.setattr(policies, "BETWEEN_ROUNDS", timedelta(milliseconds=10))
     await compact(rig)
     handle = await rig.scale_up(tier="distributed")
-    await until_waiting(handle)
-    await handle.execute_update("approve", {"operator": "amir"})
-    seen = await until_waiting(handle, "retry")
+    seen = await rig.parked(handle)
     assert seen.waiting is not None and "2 rounds brought nothing: srv-9 has no room" in seen.waiting.reason
     stuck[0] = Round(done=True, words="room was made")
     await handle.execute_update("retry", {"operator": "olivia"})
@@ -286,9 +284,7 @@ async def test_nothing_is_erased_on_an_old_proof(rig: Rig, monkeypatch: pytest.M
     (server,) = rig.inventory.instance("acme-1").plan.servers
     disks = rig.devices.state(server.server)["disks"]
     handle = await rig.scale_up(tier="distributed")
-    await until_waiting(handle)
-    await handle.execute_update("approve", {"operator": "amir"})
-    seen = await until_waiting(handle, "retry")
+    seen = await rig.parked(handle)
     assert seen.waiting is not None and "prove empty: srv-1 holds a/forgotten object" in seen.waiting.reason
     assert rig.devices.state(server.server)["disks"] == disks
     assert not rig.inventory.evidence("acme-1", EvidenceKind.ERASE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,10 +109,11 @@ class Bench:
 
 
 @contextmanager
-def storage_bench(name: str, management: str, folder: Path) -> Iterator[Bench]:
+def storage_bench(
+    name: str, management: str, folder: Path, machines: Sequence[str] = (SERVER, CUSTOMER_HOST, STRANGER_HOST)
+) -> Iterator[Bench]:
     """The bench in a lab of its own, with all secrets made and all ports open; nothing is installed yet."""
-    devices = ["leaf1", "leaf2", SERVER, CUSTOMER_HOST, STRANGER_HOST]
-    with small_lab(name, management, devices) as lab:
+    with small_lab(name, management, ["leaf1", "leaf2", *machines]) as lab:
         secrets = FileSecrets(folder / "secrets")
         secrets.put("devices/ssh-key", (lab.handover / "id_ed25519").read_text())
         keys = load_host_keys(lab.handover / "known_hosts", lab.hall)

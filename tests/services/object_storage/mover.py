@@ -10,20 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from activities.data import Answer, answers_of
-from freehold.devices.real import RealDevices
-from freehold.inventory.handover import load_host_keys
 from freehold.lab.client import CountingClient, Load
-from freehold.lab.testing import small_lab
 from freehold.models.change import Change, Round, WaypointRef
 from freehold.models.plan import Plan
 from freehold.models.request import ScaleRequest
 from freehold.models.server import ServerIntent
 from freehold.planning.change import plan_change
 from freehold.planning.snapshot import InventorySnapshot
-from freehold.secrets import FileSecrets
-from freehold.services import service
 from freehold.services.base import Errand, Waypoint
-from tests.services.object_storage.conftest import CUSTOMER_HOST, Bench, make_plan
+from tests.services.object_storage.conftest import CUSTOMER_HOST, Bench, storage_bench
 
 SERVERS = tuple(f"srv-{n}" for n in range(1, 8))
 ROUNDS = 30
@@ -115,13 +110,7 @@ class Mover:
 @contextmanager
 def moving(name: str, management: str, folder: Path) -> Iterator[Mover]:
     """A compact instance in a lab of its own, and servers for what it becomes."""
-    with small_lab(name, management, ["leaf1", "leaf2", *SERVERS, CUSTOMER_HOST]) as lab:
-        secrets = FileSecrets(folder / "secrets")
-        secrets.put("devices/ssh-key", (lab.handover / "id_ed25519").read_text())
-        keys = load_host_keys(lab.handover / "known_hosts", lab.hall)
-        bench = Bench(lab, make_plan(lab.hall), service("object-storage"), secrets, RealDevices(secrets), keys)
-        bench.make_secrets()
-        bench.open_ports()
+    with storage_bench(name, management, folder, (*SERVERS, CUSTOMER_HOST)) as bench:
         mover = Mover(bench)
         for stage in bench.service.stages(bench.plan):
             mover.configure(stage.intents[0])
