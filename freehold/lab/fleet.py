@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from freehold.errors import Conflict
@@ -35,11 +38,28 @@ def own(state: Path) -> None:
 
 
 def sweep() -> list[str]:
-    """Take down the labs whose owner has died. Returns their names."""
-    orphans = [lab for lab in names() if _is_dead(labs_folder() / lab / "owner")]
-    for lab in orphans:
-        take_down_named(lab)
+    """Take down the labs whose owner has died. Returns their names.
+
+    One at a time on this computer: who found a dead owner a moment ago must not remove the lab that another process
+    has swept and started again meanwhile.
+    """
+    with _alone():
+        orphans = [lab for lab in names() if _is_dead(labs_folder() / lab / "owner")]
+        for lab in orphans:
+            take_down_named(lab)
     return orphans
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """The lock is the folder of all labs itself: it leaves no file."""
+    labs_folder().mkdir(parents=True, exist_ok=True)
+    folder = os.open(labs_folder(), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _is_dead(owner: Path) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from freehold.lab.commands import batch, run
+from freehold.lab.commands import LabError, batch, run
 from freehold.lab.names import Names
 from freehold.models.hall import Device, Hall
 
@@ -79,8 +79,13 @@ def namespaces() -> list[str]:
 
 
 def remove_namespace(name: str) -> None:
-    if name in namespaces():
-        run("ip", "netns", "del", name)
+    """Remove it if it is there, also when another process removes it at the same moment."""
+    try:
+        if name in namespaces():
+            run("ip", "netns", "del", name)
+    except LabError:
+        if name in namespaces():
+            raise
 
 
 def interfaces(namespace: str | None = None) -> list[str]:

@@ -116,15 +116,39 @@ def test_down_after_a_kill_needs_no_up(hall: Path) -> None:
     assert footprint() <= before
 
 
-def test_the_lab_of_a_dead_owner_is_swept_away(hall: Path) -> None:
-    before = footprint()
+def lab_of_a_dead_owner() -> None:
     script = (
         "import os\nfrom freehold.lab.testing import small_lab\n"
         f"with small_lab({NAME!r}, {PREFIX!r}, ['leaf1']) as lab: os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False, timeout=40).returncode == -signal.SIGKILL
+
+
+def test_the_lab_of_a_dead_owner_is_swept_away(hall: Path) -> None:
+    before = footprint()
+    lab_of_a_dead_owner()
     assert not footprint() <= before
     assert NAME in fleet.sweep()
+    assert footprint() <= before
+
+
+def test_many_who_sweep_at_once_remove_it_once(hall: Path) -> None:
+    before = footprint()
+    lab_of_a_dead_owner()
+    script = "from freehold.lab import fleet; print(*fleet.sweep())"
+    sweepers = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [sweeper.communicate(timeout=40)[0].split() for sweeper in sweepers]
+    assert [sweeper.returncode for sweeper in sweepers] == [0, 0, 0]
+    assert sum(found.count(NAME) for found in said) == 1
+    assert footprint() <= before
+
+
+def test_two_who_take_the_same_lab_down_do_not_trip_each_other(hall: Path) -> None:
+    before = footprint()
+    lab_of_a_dead_owner()
+    script = f"from freehold.lab import fleet; print(*fleet.take_down_named({NAME!r}))"
+    hands = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [(hand.communicate(timeout=40)[0], hand.returncode) for hand in hands] == [("\n", 0)] * 2
     assert footprint() <= before
 
 
