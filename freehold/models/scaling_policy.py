@@ -62,7 +62,7 @@ class ForecastRules(Model):
     least_steps: int = Field(default=14, ge=5, description="no forecast from fewer values of the history")
     half_life_s: int = Field(default=14 * DAY_S, ge=1, description="a value of that age counts half")
     quantile: float = Field(default=0.9, gt=0.5, lt=1, description="how sure it must be that there is room in time")
-    lasts_s: int = Field(default=28 * DAY_S, ge=0, description="how long a bigger size shall last")
+    lasts_s: int = Field(default=28 * DAY_S, ge=0, description="how long a new size shall last")
 
 
 class Guess(Model):

@@ -60,8 +60,12 @@ class Ahead:
         return most / self.load.thresholds.up_at / self.load.carries
 
     def share_to_keep(self) -> float:
-        """How much of that must stay so that a smaller size is not outgrown soon."""
-        return self.outlook.highest(self.lasts_until) / self.load.thresholds.up_at / self.load.carries
+        """How much of that must stay so that a smaller size is not outgrown soon, also if what was comes again."""
+        since = self.load.now - self.load.policy.forecast.lasts_s
+        seen = max((v for t, v in zip(self.history.times, self.history.values, strict=True) if t > since), default=0.0)
+        thresholds = self.load.thresholds
+        most = max(self.outlook.highest(self.lasts_until) / thresholds.up_at, seen / thresholds.target_at)
+        return most / self.load.carries
 
     def words(self) -> str:
         rules, outlook = self.load.policy.forecast, self.outlook

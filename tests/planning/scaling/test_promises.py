@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from freehold.models.scaling import Action, Contract, Decision, Measure, Mode
@@ -144,6 +144,8 @@ def test_a_forecast_that_is_left_out_would_have_changed_nothing(what: Usage) -> 
 
 
 @settings(max_examples=6, deadline=None)
+@example(0.375, 0.25, 18.0)  # a wave longer than the window in which it must be small
+@example(0.3125, 0.25, 13.0)
 @given(st.floats(0.3, 0.95), st.floats(0.0, 0.3), st.floats(0.3, 20))
 def test_an_oscillation_lets_it_find_its_size_and_stay(level: float, height: float, period: float) -> None:
     """Around a threshold or not: it never goes to and fro."""
