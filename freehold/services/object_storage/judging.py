@@ -47,6 +47,8 @@ class Holdings(Model):
     objects: dict[str, Version] = Field(default_factory=dict)
     databases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     pending: int = 0
+    late: int = 0
+    """Of these, what a listing may not have heard of because it is moving."""
     strays: tuple[str, ...] = ()
     free: int = 0
     total: int = 0
@@ -162,6 +164,8 @@ def _settled(stop: Stop, seen: Mapping[str, Seen], proxies: Mapping[str, int]) -
     began = min((s.began for s in seen.values()), default=0.0) - CLOCKS_S
     count = _misplaced_objects(stop.layout.rings["object"], held, began) if stop.moves else _Count()
     databases = _misplaced_databases(stop.layout, held) if stop.moves else []
+    late = sum(h.late for s, answer in seen.items() if s not in stop.empties for h in answer.devices.values())
+    late = late if stop.moves else 0
     if count.full:
         raise ProofFailed(_no_room(stop, count))
     left = {server: sum(d.things for d in seen[server].devices.values()) for server in stop.empties}
@@ -171,13 +175,14 @@ def _settled(stop: Stop, seen: Mapping[str, Seen], proxies: Mapping[str, int]) -
     words = [
         *([f"{count.wrong} of {count.objects} objects are not on all of their devices yet"] if count.wrong else []),
         *([f"{len(databases)} listings are not on all of their servers yet"] if databases else []),
+        *([f"updates of listings have not arrived yet: {late}"] if late else []),
         *[f"{server} still holds {_said(seen[server], things)}" for server, things in left.items() if things],
         *[f"{server} has {n} open connections from the endpoint yet" for server, n in proxies.items() if n],
         *[f"{server} has not stopped yet{_serves(seen[server])}" for server in running],
         *failed[:3],
     ]
     return Round(
-        done=not (count.wrong or databases or any(left.values()) or any(proxies.values()) or running),
+        done=not (count.wrong or databases or late or any(left.values()) or any(proxies.values()) or running),
         words="; ".join(words) or _all_well(stop, count),
         left_objects=max(count.wrong, sum(left.values())),
         left_bytes=count.wrong_bytes + sum(d.size for s in stop.empties for d in seen[s].devices.values()),

@@ -120,6 +120,18 @@ def test_a_deletion_must_have_arrived_like_an_object() -> None:
     assert not judge(stop, seen).done
 
 
+def test_a_late_update_of_a_listing_keeps_data_moving() -> None:
+    """A server that is new to the listing would show it without, as soon as it is asked first."""
+    stop = STOPS[JOIN]
+    seen = answers(stop)
+    seen["srv-4"]["devices"]["d1"] |= {"pending": 1, "late": 1}
+    found = judge(stop, seen)
+    assert not found.done
+    assert found.words == "updates of listings have not arrived yet: 1"
+    seen["srv-4"]["devices"]["d1"]["late"] = 0
+    assert judge(stop, seen).done, "one that was refused for an hour waits for nothing that moves"
+
+
 @pytest.mark.parametrize("what", ["object", "database", "late update", "file of nobody"])
 def test_one_forgotten_thing_keeps_a_server_from_leaving(what: str) -> None:
     for name in (DRAIN, SETTLE):

@@ -14,9 +14,11 @@ DATA = {"objects": (".data", ".ts", ".meta"), "accounts": DATABASE, "containers"
 """What lies in partition/suffix/hash below these."""
 BESIDE = ("hashes.pkl", "hashes.invalid", ".ismount")
 STRAYS_MOST = 20
+LATE_S = 3600
+"""Updates that a listing has refused for longer wait for nothing that moves."""
 UNITS = (
     "freehold-passes.timer", "freehold-collector.timer", "freehold-auditor.timer",
-    "swift-object.service", "swift-container.service", "swift-account.service",
+    "freehold-replication.service", "swift-object.service", "swift-container.service", "swift-account.service",
 )  # fmt: skip
 
 
@@ -37,10 +39,12 @@ def main() -> None:
 
 def holdings(device: str, objects: str) -> dict[str, Any]:
     room = os.statvfs(NODE / device)
+    pending = [path.name for path in (NODE / device).glob("async_pending*/*/*") if path.is_file()]
     return {
         "objects": (rows if objects == "mariadb" else files)(device),
         "databases": {kind: databases(device, kind) for kind in ("account", "container")},
-        "pending": sum(1 for path in (NODE / device).glob("async_pending*/*/*") if path.is_file()),
+        "pending": len(pending),
+        "late": sum(time.time() - float(name.rpartition("-")[2][:16]) < LATE_S for name in pending),
         "strays": strays(device),
         "free": room.f_bavail * room.f_frsize,
         "total": room.f_blocks * room.f_frsize,
