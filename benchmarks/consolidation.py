@@ -58,9 +58,9 @@ print(json.dumps({"ok": True}))
 OWN_PASS = """
 import json, subprocess
 conf = "/etc/swift/freehold"
-for kind in ("account", "container", "object"):
+for kind, server in (("account", "account"), ("container", "container"), ("object", "replication")):
     subprocess.run(["runuser", "-u", "swift", "--", f"/usr/bin/swift-{kind}-replicator",
-                    f"{conf}/{kind}-server.conf", "once"], capture_output=True)
+                    f"{conf}/{server}-server.conf", "once"], capture_output=True)
 print(json.dumps({"ok": True}))
 """
 
@@ -77,8 +77,14 @@ print(json.dumps({"ok": True}))
 HELD = """
 import json
 from pathlib import Path
-files = [f for f in Path("/srv/node").glob("*/objects/*/*/*/*") if f.suffix in (".data", ".ts", ".meta")]
-print(json.dumps({"objects": len(files), "bytes": sum(f.stat().st_size for f in files)}))
+sizes = []
+for file in Path("/srv/node").glob("*/objects/*/*/*/*"):
+    if file.suffix in (".data", ".ts", ".meta"):
+        try:
+            sizes.append(file.stat().st_size)
+        except FileNotFoundError:
+            pass  # its own pass has just taken it away
+print(json.dumps({"objects": len(sizes), "bytes": sum(sizes)}))
 """
 
 

@@ -166,6 +166,7 @@ class Ports(Model):
     container: TcpPort
     account: TcpPort
     object_mariadb: TcpPort
+    replication: TcpPort
     rsync: TcpPort
     ssh: TcpPort
     server_metrics: TcpPort
@@ -184,7 +185,8 @@ class Ports(Model):
     @property
     def back(self) -> tuple[int, ...]:
         """What storage and web servers say to one another on the back network."""
-        return tuple(sorted((self.object_disk, self.container, self.account, self.object_mariadb, self.rsync)))
+        objects = (self.object_disk, self.object_mariadb, self.replication)
+        return tuple(sorted((*objects, self.container, self.account, self.rsync)))
 
     @property
     def management(self) -> tuple[int, ...]:

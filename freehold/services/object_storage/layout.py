@@ -171,7 +171,8 @@ class Layout:
 
     @cached_property
     def rings(self) -> dict[str, Ring]:
-        return {**self._listings(self.generations), "object": self._ring("object", None, self.generations)}
+        name, power, port = f"{self.plan.instance}/object", self.blueprint.part_power, self.blueprint.ports.replication
+        return {**self._listings(self.generations), "object": ring_of(name, self.generations, power, port)}
 
     @cached_property
     def rings_before(self) -> dict[str, Ring]:
@@ -181,15 +182,13 @@ class Layout:
     def _listings(self, generations: tuple[Generation, ...]) -> dict[str, Ring]:
         ports = self.blueprint.ports
         return {
-            "account": self._ring("account", ports.account, generations),
-            "container": self._ring("container", ports.container, generations),
+            "account": self._databases("account", ports.account, generations),
+            "container": self._databases("container", ports.container, generations),
         }
 
-    def _ring(self, name: str, port: int | None, generations: tuple[Generation, ...]) -> Ring:
-        if port is not None:  # databases lie on the same devices, behind another port
-            generations = tuple(
-                replace(g, devices=tuple(replace(d, port=port) for d in g.devices)) for g in generations
-            )
+    def _databases(self, name: str, port: int, generations: tuple[Generation, ...]) -> Ring:
+        """They lie on the objects' devices, behind another port."""
+        generations = tuple(replace(g, devices=tuple(replace(d, port=port) for d in g.devices)) for g in generations)
         return ring_of(f"{self.plan.instance}/{name}", generations, self.blueprint.part_power)
 
     def generation(self, servers: Sequence[PlannedServer], replicas: int) -> Generation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from freehold.models.server import Directory, File, Filesystem, ServerIntent, Setup, Unit
@@ -13,6 +13,9 @@ MANAGED = "Written by Freehold; changes are overwritten."
 UNITS = "/etc/systemd/system"
 PROGRAMS = "/usr/local/lib/freehold"
 """Of ours."""
+_BEHIND = f"{PROGRAMS}/behind"
+NICENESS = 10
+"""Of what no customer waits for."""
 
 
 @dataclass(frozen=True)
@@ -88,21 +91,41 @@ def answers(url: str) -> tuple[str, ...]:
 def periodic(
     name: str, description: str, commands: tuple[str, ...], interval_s: int, *,
     user: str = "swift", after: tuple[str, ...] = (), timeout_s: int = 600, first_s: int | None = None,
+    niceness: int = NICENESS,
 ) -> Part:  # fmt: skip
     """Commands run by a timer, `interval_s` after they last ended."""
     first_s = min(30, interval_s) if first_s is None else first_s
     service = text(
         f"{UNITS}/{name}.service", "base/oneshot.service.j2",
         name=name, description=description, commands=commands, user=user, after=after, timeout_s=timeout_s,
+        behind=" ".join(behind(niceness)),
     )  # fmt: skip
     timer = text(
         f"{UNITS}/{name}.timer", "base/periodic.timer.j2",
         description=description, interval_s=interval_s, first_s=first_s,
     )  # fmt: skip
-    return Part(files=(service, timer), units=(served(f"{name}.timer", timer),))
+    return _beside(Part(files=(service, timer), units=(served(f"{name}.timer", timer),)))
 
 
-def daemon(name: str, description: str, program: File) -> Part:
-    """A program of ours that runs all the time."""
-    unit = text(f"{UNITS}/{name}.service", "base/daemon.service.j2", description=description, command=program.path)
-    return Part(files=(program, unit), units=(served(f"{name}.service", program, unit),))
+def daemon(
+    name: str, description: str, command: str, *read: File,
+    user: str = "root", after: tuple[str, ...] = (), mounts: tuple[str, ...] = (), ready: tuple[str, ...] = (),
+    niceness: int = NICENESS,
+) -> Part:  # fmt: skip
+    """A program that runs all the time beside those that customers wait for."""
+    unit = text(
+        f"{UNITS}/{name}.service", "base/daemon.service.j2",
+        description=description, command=command, user=user, after=after, mounts=mounts,
+        behind=" ".join(behind(niceness)),
+    )  # fmt: skip
+    return _beside(Part(files=(*read, unit), units=(served(f"{name}.service", *read, unit, ready=ready),)))
+
+
+def behind(niceness: int) -> tuple[str, ...]:
+    """What to write before a command that is to stand behind all that customers wait for."""
+    return _BEHIND, str(niceness)
+
+
+def _beside(part: Part) -> Part:
+    program = text(_BEHIND, "base/behind.j2", mode=0o755)
+    return replace(part, directories=(Directory(path=PROGRAMS), *part.directories), files=(program, *part.files))

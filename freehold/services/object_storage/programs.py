@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from importlib import resources
-from typing import Any
 
 from freehold.models.plan import NetworkPurpose, PlannedServer
 from freehold.models.server import Directory, File, Setup
@@ -13,9 +12,9 @@ from freehold.services.object_storage import errands
 from freehold.services.object_storage.blueprint import Objects
 from freehold.services.object_storage.layout import CONF, NODE, Layout, devices, server_conf
 from freehold.services.object_storage.parts import (
-    PROGRAMS,
     Part,
     answers,
+    daemon,
     drop_in,
     network_unit,
     periodic,
@@ -85,23 +84,39 @@ def databases(layout: Layout, server: PlannedServer) -> Part:
     return Part(packages=("swift-account", "swift-container", "curl"), files=tuple(files), units=tuple(units))
 
 
-def objects(layout: Layout, server: PlannedServer) -> Part:
-    """The object server, on MariaDB or on disks."""
+def objects(layout: Layout, server: PlannedServer) -> list[Part]:
+    """The object server, on MariaDB or on disks, and another for what other servers send, which customers' requests
+    do not wait for."""
     mariadb = layout.objects(server) is Objects.MARIADB
-    port = layout.object_port(server)
-    senders = layout.blueprint.moving.senders
-    config = _server_conf(layout, server, "object", port=port, objects=layout.objects(server).value, senders=senders)
     after = ("mariadb.service",) if mariadb else ()
-    waits = _waits(server, "swift-object.service", *after, command=f"/usr/bin/swift-object-server {config.path}")
     program = _program("mariadb_objects", _MARIADB_OBJECTS) if mariadb else ()
-    ready = answers(f"http://{layout.back_address(server)}:{port}/healthcheck")
-    return Part(
+    config, ready = _object_server(layout, server, "object", layout.object_port(server))
+    waits = _waits(server, "swift-object.service", *after, command=f"/usr/bin/swift-object-server {config.path}")
+    serving = Part(
         packages=("swift-object", "curl"),
         directories=_folders(_MARIADB_OBJECTS) if program else (),
         files=(*program, config, waits),
         units=(served("swift-object.service", *program, _swift_conf(layout), config, waits, ready=ready),),
         purge=(f"{_MARIADB_OBJECTS}/__pycache__",) if program else (),
     )
+    config, ready = _object_server(layout, server, "replication", layout.blueprint.ports.replication)
+    receiving = daemon(
+        "freehold-replication", "objects that other servers send", f"/usr/bin/swift-object-server {config.path}",
+        *program, _swift_conf(layout), config,
+        user="swift", after=(*_back_network(server), *after), mounts=_mounts(server), ready=ready,
+        niceness=layout.blueprint.moving.niceness,
+    )  # fmt: skip
+    return [serving, receiving]
+
+
+def _object_server(layout: Layout, server: PlannedServer, name: str, port: int) -> tuple[File, tuple[str, ...]]:
+    """A configuration, and how one sees that its server runs."""
+    config = text(
+        server_conf(name), f"{_FOLDER}/storage/object-server.conf.j2",
+        back_address=layout.back_address(server), devices=NODE, port=port, replication=name == "replication",
+        objects=layout.objects(server).value, senders=layout.blueprint.moving.senders,
+    )  # fmt: skip
+    return config, answers(f"http://{layout.back_address(server)}:{port}/healthcheck")
 
 
 def passes(layout: Layout, server: PlannedServer) -> Part:
@@ -113,10 +128,19 @@ def passes(layout: Layout, server: PlannedServer) -> Part:
         ("swift-account.service", "swift-container.service"),
     )
     program = File(path=errands.PASSES, content=_encoded(errands.program("passes").encode()), base64=True)
-    wanted = json.dumps(errands.passes(layout.objects(server), replicate=layout.tier(server).replicas > 1))
-    command = f"/usr/bin/python3 {program.path} '{wanted}'"
     interval_s = moving.passes if layout.moving else every.passes
-    parts = [periodic("freehold-passes", "late replicas, listings and totals", (command,), interval_s, after=after)]
+    wanted = {
+        "passes": errands.passes(layout.objects(server), replicate=layout.tier(server).replicas > 1),
+        # A procedure makes passes, too, while data moves.
+        "rest_s": interval_s if layout.moving else 0,
+    }
+    command = f"/usr/bin/python3 {program.path} '{json.dumps(wanted)}'"
+    parts = [
+        periodic(
+            "freehold-passes", "late replicas, listings and totals", (command,), interval_s,
+            after=after, niceness=moving.niceness,
+        )
+    ]  # fmt: skip
     if layout.objects(server) is Objects.MARIADB:
         for name, description, interval_s in (
             ("collector", "objects nobody needs any more", every.collector),
@@ -130,7 +154,7 @@ def passes(layout: Layout, server: PlannedServer) -> Part:
                 )
             )  # fmt: skip
     return Part(
-        directories=(Directory(path=PROGRAMS),),
+        directories=tuple(folder for part in parts for folder in part.directories),
         files=(program, *(file for part in parts for file in part.files)),
         units=tuple(unit for part in parts for unit in part.units),
     )
@@ -187,16 +211,19 @@ def proxy(layout: Layout, server: PlannedServer) -> Part:
     )
 
 
-def _server_conf(layout: Layout, server: PlannedServer, kind: str, **given: Any) -> File:
+def _server_conf(layout: Layout, server: PlannedServer, kind: str) -> File:
     return text(
         server_conf(kind), f"{_FOLDER}/storage/{kind}-server.conf.j2",
-        back_address=layout.back_address(server), devices=NODE, ports=layout.blueprint.ports, **given,
+        back_address=layout.back_address(server), devices=NODE, ports=layout.blueprint.ports,
     )  # fmt: skip
 
 
 def _waits(server: PlannedServer, unit: str, *after: str, command: str = "") -> File:
-    mounts = tuple(f"{NODE}/{device}" for device in devices(server))
-    return drop_in(unit, after=(*_back_network(server), *after), mounts=mounts, command=command)
+    return drop_in(unit, after=(*_back_network(server), *after), mounts=_mounts(server), command=command)
+
+
+def _mounts(server: PlannedServer) -> tuple[str, ...]:
+    return tuple(f"{NODE}/{device}" for device in devices(server))
 
 
 def _back_network(server: PlannedServer) -> tuple[str, ...]:

@@ -65,11 +65,18 @@ class Ring:
 
 
 @lru_cache(maxsize=1024)
-def ring_of(name: str, generations: tuple[Generation, ...], part_power: int) -> Ring:
-    """The ring after its last generation; `name` tells its builder from others, e.g. `acme-1/object`."""
+def ring_of(
+    name: str, generations: tuple[Generation, ...], part_power: int, replication_port: int | None = None
+) -> Ring:
+    """The ring after its last generation; `name` tells its builder from others, e.g. `acme-1/object`.
+
+    Servers send one another what they hold at `replication_port`, if it is not where they serve.
+    """
     builder = RingBuilder(part_power, generations[0].replicas, min_part_hours=0)
     for generation in generations:
         _change(builder, generation)
+    for dev in filter(None, builder.devs):
+        dev["replication_port"] = replication_port or dev["port"]
     # Both would differ each time: a random id, and when partitions last moved (which min_part_hours 0 ignores).
     builder._id = uuid.uuid5(uuid.NAMESPACE_OID, name).hex
     builder._last_part_moves_epoch = 0

@@ -48,7 +48,7 @@ def storage(layout: Layout, server: PlannedServer) -> list[Part]:
             parts.append(programs.mariadb(layout))
         parts += [
             programs.databases(layout, server),
-            programs.objects(layout, server),
+            *programs.objects(layout, server),
             programs.passes(layout, server),
             programs.rsync(layout, server),
         ]
@@ -145,11 +145,7 @@ def _usage(layout: Layout) -> list[Part]:
         customer=layout.customer,
         capacity_bytes=layout.plan.request.capacity_gib << 30,
     )  # fmt: skip
-    program = Part(
-        directories=(Directory(path=PROGRAMS),),
-        files=(usage,),
-        purge=(f"{_FIGURES}/freehold_usage.prom",),
-    )
+    program = Part(files=(usage,), purge=(f"{_FIGURES}/freehold_usage.prom",))
     timer = periodic(
         "freehold-usage", "totals of the account", (usage.path,), layout.blueprint.intervals.usage,
         user="root", after=("swift-account.service",), timeout_s=30, first_s=1,
@@ -161,8 +157,8 @@ def _latency(layout: Layout) -> Part:
     program = text(
         f"{PROGRAMS}/latency", f"{_FOLDER}/monitoring/latency.py.j2", mode=0o755, ports=layout.blueprint.ports
     )
-    running = daemon("freehold-latency", "how long customers wait", program)
-    return replace(running, directories=(Directory(path=PROGRAMS),), purge=(f"{_FIGURES}/freehold_latency.prom",))
+    running = daemon("freehold-latency", "how long customers wait", program.path, program)
+    return replace(running, purge=(f"{_FIGURES}/freehold_latency.prom",))
 
 
 # -- parts of the base

@@ -12,7 +12,7 @@ from freehold.models.plan import PlannedServer
 from freehold.services.base import Errand
 from freehold.services.object_storage.blueprint import Objects, Role
 from freehold.services.object_storage.layout import HAPROXY_CONF, Layout, devices, server_conf
-from freehold.services.object_storage.parts import PROGRAMS
+from freehold.services.object_storage.parts import PROGRAMS, behind
 from freehold.services.object_storage.way import PREPARE, Stop
 
 PASSES = f"{PROGRAMS}/passes"
@@ -61,8 +61,7 @@ def finish_writes(layout: Layout) -> tuple[tuple[Errand, ...], ...]:
 def _move(layout: Layout, server: PlannedServer) -> Errand:
     given = {
         "passes": passes(layout.objects(server)),
-        "program": PASSES,
-        "niceness": layout.blueprint.moving.niceness,
+        "program": [*behind(layout.blueprint.moving.niceness), "/usr/bin/python3", PASSES],
         "limit_s": PASS_LIMIT_S,
     }
     return Errand(server=server.server, script=program("move"), given=given, timeout_s=PASS_LIMIT_S + COUNT_LIMIT_S)
@@ -75,7 +74,7 @@ def _hold(stop: Stop, server: PlannedServer, *, stops: bool) -> Errand:
         "objects": objects.value,
         "stop": stops,
         "niceness": stop.layout.blueprint.moving.niceness,
-        "ports": [stop.everybody.object_port(server), ports.container, ports.account],
+        "ports": [stop.everybody.object_port(server), ports.container, ports.account, ports.replication],
         "patience_s": PATIENCE_S,
     }
     return Errand(server=server.server, script=program("hold"), given=given, timeout_s=COUNT_LIMIT_S)
@@ -83,12 +82,12 @@ def _hold(stop: Stop, server: PlannedServer, *, stops: bool) -> Errand:
 
 def passes(objects: Objects, *, replicate: bool = True) -> list[list[str]]:
     """One pass over a storage server. Databases first: objects on their way tell them. Late updates come last."""
-    accounts, containers, conf = map(server_conf, ("account", "container", "object"))
+    accounts, containers, conf, replication = map(server_conf, ("account", "container", "object", "replication"))
     mariadb = ["freehold_mariadb_objects.__main__", "replicator"]
     replicators = [
         ["swift.account.replicator", accounts, "once"],
         ["swift.container.replicator", containers, "once"],
-        [*(mariadb if objects is Objects.MARIADB else ["swift.obj.replicator"]), conf, "once"],
+        [*(mariadb if objects is Objects.MARIADB else ["swift.obj.replicator"]), replication, "once"],
     ]
     updaters = [["swift.obj.updater", conf, "once"], ["swift.container.updater", containers, "once"]]
     return [*(replicators if replicate else ()), *updaters]

@@ -2,8 +2,8 @@
 
 One interpreter for all of them: on a small server, reading Swift's code five times takes more of the processor than the
 passes themselves. Each runs in a child, as its own command would. A server makes one pass at a time, whoever asks for
-it: its own timer or a procedure. The argument is JSON, a list of `[MODULE, ARGUMENT, ...]`. Prints JSON: what those
-that failed said last, by module.
+it: its own timer or a procedure. The argument is JSON: the `passes`, each `[MODULE, ARGUMENT, ...]`, and how long all
+rests when the last time ended well (`rest_s`). Prints JSON: what those that failed said last, by module.
 """
 
 import fcntl
@@ -12,19 +12,33 @@ import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 SAID_MOST = 200
 TURN = Path("/var/cache/swift/freehold-passes")
+"""Locked while passes run; says when they last ended well."""
 
 
 def main() -> None:
-    wanted = [(importlib.import_module(module), arguments) for module, *arguments in json.loads(sys.argv[1])]
-    with TURN.open("w") as turn:
+    given = json.loads(sys.argv[1])
+    with TURN.open("a+") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        said = {module.__name__: run(module, arguments) for module, arguments in wanted}
-    print(json.dumps({name: words for name, words in said.items() if words is not None}))
+        turn.seek(0)
+        rests = abs(time.time() - float(turn.read() or 0)) < given["rest_s"]
+        failed = {} if rests else run_all(given["passes"])
+        if not rests and not failed:
+            turn.truncate(0)
+            turn.write(str(time.time()))
+    print(json.dumps(failed))
+
+
+def run_all(passes: list[list[str]]) -> dict[str, str]:
+    """What those that failed said last."""
+    modules = [(importlib.import_module(name), arguments) for name, *arguments in passes]
+    said = {module.__name__: run(module, arguments) for module, arguments in modules}
+    return {name: words for name, words in said.items() if words is not None}
 
 
 def run(module: Any, arguments: list[str]) -> str | None:
