@@ -151,14 +151,14 @@ class Machine:
         self.part_power = part_power
         self.ring([(name, port, 1.0) for name, port in devices])
 
-    def ring(self, devices: list[tuple[str, int, float]]) -> None:
+    def ring(self, devices: list[tuple[str, int, float]], replication_port: int | None = None) -> None:
         from swift.common.ring import RingBuilder
 
         builder = RingBuilder(self.part_power, sum(1 for *_, weight in devices if weight) or 1, 0)
         for zone, (name, port, weight) in enumerate(devices):
             builder.add_dev(
                 {"region": 1, "zone": zone, "ip": "127.0.0.1", "port": port, "device": name, "weight": weight,
-                 "replication_ip": "127.0.0.1", "replication_port": port, "meta": ""}
+                 "replication_ip": "127.0.0.1", "replication_port": replication_port or port, "meta": ""}
             )  # fmt: skip
         builder.rebalance(seed=1)
         path = self.root.parent / "object.ring.gz"

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.services.mariadb_objects.conftest import CHUNK, Node, Site, eventually, nasty, timestamp
+from tests.services.mariadb_objects.machine import free_port
 
 pytestmark = pytest.mark.lab
 
@@ -71,6 +72,23 @@ def replicate(site: Site, *, check: bool = True) -> dict[str, object]:
 def disk_files(site: Site) -> list[str]:
     files = "-name '*.data' -o -name '*.ts' -o -name '*.meta'"
     return site.machine.run(f"find /srv/disk1/disk1/objects {files}", check=False).stdout.split()
+
+
+@pytest.mark.parametrize("conf", ["sql1", "receiving"])
+def test_who_serves_and_receives_at_two_ports_is_one_and_keeps_what_it_alone_has(site: Site, conf: str) -> None:
+    names = fill(site.sql1)
+    before, machine, port = state(site.sql1, names), site.machine, free_port()
+    machine.write(
+        "/etc/swift/receiving.conf",
+        machine.read("/etc/swift/sql1.conf").replace(f"bind_port = {site.sql1.port}", f"bind_port = {port}"),
+    )
+    receiving = machine.restart_object_server("receiving", port)
+    try:
+        machine.ring([("sql1", site.sql1.port, 1)], replication_port=port)
+        assert machine.command("replicator", conf)["forgotten"] == 0
+        assert state(site.sql1, names) == before
+    finally:
+        receiving.kill()
 
 
 def test_to_a_disk_and_off_the_server(site: Site) -> None:

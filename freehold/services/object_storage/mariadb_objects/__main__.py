@@ -45,7 +45,9 @@ def main():
         prog="freehold_mariadb_objects", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("conf", help="the object server's configuration file")
+    parser.add_argument(
+        "conf", help="the object server's configuration file; the replicator's is that of the server which receives"
+    )
     parser.add_argument("mode", nargs="?", choices=["once", "daemon"], default="once")
     parser.add_argument("--verbose", action="store_true", help="log to standard error, too")
     arguments = parser.parse_args()

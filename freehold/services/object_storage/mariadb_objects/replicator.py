@@ -107,5 +107,7 @@ class Replicator:
         return in_sync if ok else None
 
     def _is_me(self, node, device):
-        local = is_local_device(self.ips, self.port, node["replication_ip"], node["replication_port"])
-        return local and node["device"] == device
+        """By the port where it serves or the one where it receives, whichever the configuration is of: who took itself
+        for another would forget what it alone has."""
+        places = ((node["ip"], node["port"]), (node["replication_ip"], node["replication_port"]))
+        return node["device"] == device and any(is_local_device(self.ips, self.port, *place) for place in places)
