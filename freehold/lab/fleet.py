@@ -43,11 +43,13 @@ def sweep() -> list[str]:
     One at a time on this computer: who found a dead owner a moment ago must not remove the lab that another process
     has swept and started again meanwhile.
     """
+    swept = []
     with _alone():
-        orphans = [lab for lab in names() if _is_dead(labs_folder() / lab / "owner")]
-        for lab in orphans:
-            take_down_named(lab)
-    return orphans
+        for lab in names():
+            if _is_dead(labs_folder() / lab / "owner"):
+                take_down_named(lab)
+                swept.append(lab)
+    return swept
 
 
 @contextmanager
