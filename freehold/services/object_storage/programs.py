@@ -131,8 +131,8 @@ def passes(layout: Layout, server: PlannedServer) -> Part:
     interval_s = moving.passes if layout.moving else every.passes
     wanted = {
         "passes": errands.passes(layout.objects(server), replicate=layout.tier(server).replicas > 1),
-        # A procedure makes passes, too, while data moves.
-        "rest_s": interval_s if layout.moving else 0,
+        # A procedure makes passes, too, while data moves. No two are farther apart than twice the interval.
+        "rest_s": interval_s // 2 if layout.moving else 0,
     }
     command = f"/usr/bin/python3 {program.path} '{json.dumps(wanted)}'"
     parts = [

@@ -18,6 +18,7 @@ from freehold import authority
 from freehold.errors import CommandRejected
 from freehold.lab import PowerAction
 from freehold.models.server import ServerSnapshot
+from freehold.services.object_storage.parts import NICENESS
 from freehold.stack.prometheus import rule_files
 from tests.services.object_storage.conftest import CUSTOMER_HOST, SERVER, STRANGER_HOST, Bench
 
@@ -70,6 +71,16 @@ def test_the_customer_is_served(bench: Bench) -> None:
     assert seen["open_ports"] == [443]
     assert seen["tls"].startswith("TLSv1.3")
     assert bench.secrets.get("instances/acme-1/s3-key") not in json.dumps(seen)
+
+
+@pytest.mark.parametrize("unit", ["freehold-replication", "freehold-latency"])
+def test_what_no_customer_waits_for_stands_back(bench: Bench, unit: str) -> None:
+    pid = f"$(systemctl show --property MainPID --value {unit}.service)"
+    code, niceness = shell(bench, SERVER, f"ps --no-headers --format ni --pid {pid}")
+    assert (code, niceness.split()) == (0, [str(NICENESS)])
+    code, group = shell(bench, SERVER, f"cat /proc/{pid}/autogroup")
+    if code == 0:  # such a kernel puts whole sessions behind one another, whatever the niceness of a process
+        assert group.split()[1:] == ["nice", str(NICENESS)]
 
 
 def test_a_wrong_key_is_noticed_by_the_probe(bench: Bench) -> None:

@@ -59,6 +59,8 @@ def as_command(module: Any, arguments: list[str]) -> None:
     code: Any = 1
     try:
         sys.argv = [module.__name__, *arguments]
+        # Swift's would begin a session of its own, which stands behind nobody, and which nobody who cuts us off ends.
+        os.setsid = lambda: None
         code = module.main()
     except SystemExit as end:
         code = end.code
