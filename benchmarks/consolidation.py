@@ -64,6 +64,18 @@ for kind, server in (("account", "account"), ("container", "container"), ("objec
 print(json.dumps({"ok": True}))
 """
 
+UNTHROTTLE = """
+import json, subprocess
+from pathlib import Path
+unit = ["systemctl", "show", "--property", "MainPID", "--value", "freehold-replication.service"]
+pid = subprocess.run(unit, capture_output=True, text=True, check=True).stdout.strip()
+subprocess.run(["renice", "--priority", "0", "--pid", pid], capture_output=True, check=True)
+group = Path(f"/proc/{pid}/autogroup")
+if group.exists():
+    group.write_text("0")
+print(json.dumps({"ok": True}))
+"""
+
 COMPUTE = """
 import json, os, sys, time
 given = json.load(sys.stdin)
@@ -142,6 +154,9 @@ def _drained(mover: Mover, way: str) -> dict[str, Any]:
             continue
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(mover.configure, waypoint.intents))
+        if way == OWN:  # what it sends is received at full speed, too
+            for server in _storage(change):
+                _run(mover, server, UNTHROTTLE)
         moved = _held(mover, leaver)
         assert mover.client
         mover.client.phase(way)
@@ -170,13 +185,16 @@ def _by_freehold(mover: Mover, change: Change, waypoint: Waypoint) -> int:
 
 
 def _by_swift(mover: Mover, change: Change, leaver: str) -> int:
-    storage = [s.server for s in change.before.servers if "storage" in s.roles]
     for number in range(1, PASSES_MOST):
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda name: _run(mover, name, OWN_PASS), storage))
+            list(pool.map(lambda name: _run(mover, name, OWN_PASS), _storage(change)))
         if not _held(mover, leaver)["objects"]:
             return number
     raise SystemExit("Swift's own mover did not come to an end")
+
+
+def _storage(change: Change) -> list[str]:
+    return [s.server for s in change.before.servers if "storage" in s.roles]
 
 
 def _held(mover: Mover, server: str) -> dict[str, Any]:

@@ -47,8 +47,6 @@ class Holdings(Model):
     objects: dict[str, Version] = Field(default_factory=dict)
     databases: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     pending: int = 0
-    late: int = 0
-    """Of these, what a listing may not have heard of because it is moving."""
     strays: tuple[str, ...] = ()
     free: int = 0
     total: int = 0
@@ -73,6 +71,8 @@ class Seen(Model):
     failed: tuple[str, ...] = ()
     devices: dict[str, Holdings]
     stopped: bool = False
+    late: int = 0
+    """Updates that a listing has refused although its copy must be there."""
     under_way: int = 0
     """Requests that it serves although it is to stop."""
 
@@ -164,8 +164,7 @@ def _settled(stop: Stop, seen: Mapping[str, Seen], proxies: Mapping[str, int]) -
     began = min((s.began for s in seen.values()), default=0.0) - CLOCKS_S
     count = _misplaced_objects(stop.layout.rings["object"], held, began) if stop.moves else _Count()
     databases = _misplaced_databases(stop.layout, held) if stop.moves else []
-    late = sum(h.late for s, answer in seen.items() if s not in stop.empties for h in answer.devices.values())
-    late = late if stop.moves else 0
+    late = sum(answer.late for server, answer in seen.items() if server not in stop.empties) if stop.moves else 0
     if count.full:
         raise ProofFailed(_no_room(stop, count))
     left = {server: sum(d.things for d in seen[server].devices.values()) for server in stop.empties}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
@@ -59,11 +60,7 @@ def finish_writes(layout: Layout) -> tuple[tuple[Errand, ...], ...]:
 
 
 def _move(layout: Layout, server: PlannedServer) -> Errand:
-    given = {
-        "passes": passes(layout.objects(server)),
-        "program": [*behind(layout.blueprint.moving.niceness), "/usr/bin/python3", PASSES],
-        "limit_s": PASS_LIMIT_S,
-    }
+    given = {"passes": _command(layout, passes(layout.objects(server))), "limit_s": PASS_LIMIT_S}
     return Errand(server=server.server, script=program("move"), given=given, timeout_s=PASS_LIMIT_S + COUNT_LIMIT_S)
 
 
@@ -74,10 +71,17 @@ def _hold(stop: Stop, server: PlannedServer, *, stops: bool) -> Errand:
         "objects": objects.value,
         "stop": stops,
         "niceness": stop.layout.blueprint.moving.niceness,
+        "updaters": _command(stop.layout, passes(objects, replicate=False)),
         "ports": [stop.everybody.object_port(server), ports.container, ports.account, ports.replication],
         "patience_s": PATIENCE_S,
     }
     return Errand(server=server.server, script=program("hold"), given=given, timeout_s=COUNT_LIMIT_S)
+
+
+def _command(layout: Layout, wanted: list[list[str]]) -> list[str]:
+    """These passes at once, behind customers' requests."""
+    given = json.dumps({"passes": wanted, "rest_s": 0})
+    return [*behind(layout.blueprint.moving.niceness), "/usr/bin/python3", PASSES, given]
 
 
 def passes(objects: Objects, *, replicate: bool = True) -> list[list[str]]:
