@@ -11,28 +11,28 @@ import pytest
 from freehold.services.object_storage.errands import hold
 
 HASH = "0123456789abcdef0123456789abcdef"
-NOW = time.time()
 
 
 @pytest.mark.parametrize(
-    ("name", "refused_s_ago", "late"),
+    ("written_s_ago", "refused_s_ago", "late"),
     [
-        (f"{HASH}-{NOW - 5:.5f}", 5, True),
-        (f"{HASH}-{NOW - 5:.5f}_0000000000000001", 5, True),
-        (f"{HASH}-{NOW - 2 * hold.LATE_S:.5f}", 5, True),  # an upload of two hours
-        (f"{HASH}-{NOW + 60:.5f}", 0, False),  # after all listings were in place: the next pass brings it
-        (f"{HASH}-{NOW - 2 * hold.LATE_S:.5f}", 2 * hold.LATE_S, False),  # refused for long, by what does not move
-        ("whatever", 5, False),
+        (5, 5, True),
+        (2 * hold.LATE_S, 5, True),  # an upload of two hours
+        (-60, 0, False),  # after all listings were in place: the next pass brings it
+        (2 * hold.LATE_S, 2 * hold.LATE_S, False),  # refused for long, by what does not move
     ],
 )
 def test_an_update_is_late_when_it_is_refused_although_the_copy_is_there(
-    tmp_path: Path, name: str, refused_s_ago: float, late: bool
+    tmp_path: Path, written_s_ago: float, refused_s_ago: float, late: bool
 ) -> None:
-    file = tmp_path / name
-    file.touch()
-    os.utime(file, (NOW - refused_s_ago, NOW - refused_s_ago))
-    assert hold.is_late(file, began=time.time()) is late
+    now = time.time()
+    for name in (f"{HASH}-{now - written_s_ago:.5f}", f"{HASH}-{now - written_s_ago:.5f}_0000000000000001"):
+        file = tmp_path / name
+        file.touch()
+        os.utime(file, (now - refused_s_ago, now - refused_s_ago))
+        assert hold.is_late(file, began=now) is late
 
 
-def test_one_that_has_just_arrived_is_not_late(tmp_path: Path) -> None:
-    assert not hold.is_late(tmp_path / f"{HASH}-{NOW - 5:.5f}", began=time.time())
+@pytest.mark.parametrize("name", [f"{HASH}-1700000000.00000", "whatever"])
+def test_what_is_gone_or_nobodys_is_not_late(tmp_path: Path, name: str) -> None:
+    assert not hold.is_late(tmp_path / name, began=time.time())
