@@ -20,6 +20,8 @@ PASSES = f"{PROGRAMS}/passes"
 """Where storage servers have that program."""
 PASS_LIMIT_S = 6 * 3600
 """Passes that are not through by then are cut off, and go on in the next round."""
+FLUSH_LIMIT_S = 600
+"""For late updates alone."""
 COUNT_LIMIT_S = 3600
 SURVEY_LIMIT_S = 600
 _SERVES = {
@@ -60,7 +62,7 @@ def finish_writes(layout: Layout) -> tuple[tuple[Errand, ...], ...]:
 
 
 def _move(layout: Layout, server: PlannedServer) -> Errand:
-    given = {"passes": _command(layout, passes(layout.objects(server))), "limit_s": PASS_LIMIT_S}
+    given = {"passes": _command(layout, passes(layout.objects(server)), PASS_LIMIT_S), "limit_s": PASS_LIMIT_S}
     return Errand(server=server.server, script=program("move"), given=given, timeout_s=PASS_LIMIT_S + COUNT_LIMIT_S)
 
 
@@ -71,17 +73,19 @@ def _hold(stop: Stop, server: PlannedServer, *, stops: bool) -> Errand:
         "objects": objects.value,
         "stop": stops,
         "niceness": stop.layout.blueprint.moving.niceness,
-        "updaters": _command(stop.layout, passes(objects, replicate=False)),
+        "updaters": _command(stop.layout, passes(objects, replicate=False), FLUSH_LIMIT_S),
         "ports": [stop.everybody.object_port(server), ports.container, ports.account, ports.replication],
         "patience_s": PATIENCE_S,
     }
     return Errand(server=server.server, script=program("hold"), given=given, timeout_s=COUNT_LIMIT_S)
 
 
-def _command(layout: Layout, wanted: list[list[str]]) -> list[str]:
-    """These passes at once, behind customers' requests."""
-    given = json.dumps({"passes": wanted, "rest_s": 0})
-    return [*behind(layout.blueprint.moving.niceness), "/usr/bin/python3", PASSES, given]
+def _command(layout: Layout, wanted: list[list[str]], limit_s: int) -> list[str]:
+    """These passes at once, as Swift's user, behind customers' requests. Cut off at the limit with all that they have
+    started: what runs on would keep the next round waiting."""
+    program = ["/usr/bin/python3", PASSES, json.dumps({"passes": wanted, "rest_s": 0})]
+    stands_back = behind(layout.blueprint.moving.niceness)
+    return ["timeout", "--kill-after=60", str(limit_s), "runuser", "-u", "swift", "--", *stands_back, *program]
 
 
 def passes(objects: Objects, *, replicate: bool = True) -> list[list[str]]:
