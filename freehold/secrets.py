@@ -6,19 +6,19 @@ or from a file beside the store that only its owner may read, made on first use.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from freehold.errors import SecretMissing, SecretStoreUnusable
+from freehold.locks import file_lock
 from freehold.models.server import SECRET_TOKEN, secret_token
 
 KEY_VARIABLE = "FREEHOLD_SECRETS_KEY"
@@ -104,15 +104,8 @@ class FileSecrets:
         text = json.dumps(dict(sorted(kept.items())), indent=1) + "\n"
         replace(self.path, text.encode())
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+    def _locked(self) -> AbstractContextManager[None]:
+        return file_lock(self.path.with_suffix(".lock"))
 
     def _cipher(self) -> MultiFernet:
         key = self._given_key or os.environ.get(KEY_VARIABLE)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from freehold.errors import Conflict
 from freehold.lab.commands import LabError
 from freehold.lab.leftovers import take_down
 from freehold.lab.names import Names, labs_folder
+from freehold.locks import folder_lock
 
 
 def names() -> list[str]:
@@ -44,24 +42,13 @@ def sweep() -> list[str]:
     has swept and started again meanwhile.
     """
     swept = []
-    with _alone():
+    labs_folder().mkdir(parents=True, exist_ok=True)
+    with folder_lock(labs_folder()):
         for lab in names():
             if _is_dead(labs_folder() / lab / "owner"):
                 take_down_named(lab)
                 swept.append(lab)
     return swept
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """The lock is the folder of all labs itself: it leaves no file."""
-    labs_folder().mkdir(parents=True, exist_ok=True)
-    folder = os.open(labs_folder(), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def _is_dead(owner: Path) -> bool:

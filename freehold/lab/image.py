@@ -5,19 +5,18 @@ Built once, cached by a hash of what it is made of, and never changed afterwards
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
 
 from freehold.errors import FreeholdError
+from freehold.locks import file_lock
 
 SUITE = "trixie"
 
@@ -95,17 +94,10 @@ def base_image(progress: Progress = print) -> Path:
     if image.is_dir():
         return image
     image.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(image.parent / "image.lock"):
+    with file_lock(image.parent / "image.lock"):
         if not image.is_dir():
             _build(image, progress)
     return image
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _build(image: Path, progress: Progress) -> None:

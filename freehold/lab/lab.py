@@ -5,11 +5,10 @@ The lab plays the building and the hands in it. Freehold itself reaches the mach
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +24,7 @@ from freehold.lab.leftovers import take_down
 from freehold.lab.machines import Machine
 from freehold.lab.models import DeviceStatus, LabStatus, PowerAction
 from freehold.lab.names import Names, labs_folder
+from freehold.locks import folder_lock
 from freehold.models.base import content_hash
 from freehold.models.hall import Cable, Device, Hall, load_hall
 from freehold.models.network import PortRef
@@ -272,16 +272,13 @@ class Lab:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One hand at a time in this lab, across processes. The lock is the folder itself: it leaves no file."""
-        try:
-            folder = os.open(self.state, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            raise NotFound(f"there is no lab {self.names.lab!r}; start it with `freehold lab up`") from None
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        """One hand at a time in this lab, across processes."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(folder_lock(self.state))
+            except FileNotFoundError:
+                raise NotFound(f"there is no lab {self.names.lab!r}; start it with `freehold lab up`") from None
             yield
-        finally:
-            os.close(folder)
 
 
 def _write(file: Path, text: str) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 from freehold.errors import BadInput, ProgramMissing
+from freehold.locks import file_lock
 from freehold.settings import LOOPBACK, Settings
 
 TEMPORAL_VERSION = "1.5.1"
@@ -144,12 +143,3 @@ def _unpack_prometheus(target: Path, say: Say) -> None:
         programs = Path(folder) / "usr" / "bin"
         (programs / "promtool").replace(target.with_name("promtool"))
         (programs / "prometheus").replace(target)
-
-
-@contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Only one process at a time; the lock goes with its holder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

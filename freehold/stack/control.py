@@ -16,9 +16,10 @@ import psutil
 import structlog
 
 from freehold.errors import Conflict, StackError
+from freehold.locks import file_lock
 from freehold.settings import LOOPBACK, Settings
 from freehold.stack import prometheus, temporal
-from freehold.stack.binaries import Say, file_lock
+from freehold.stack.binaries import Say
 from freehold.stack.client import connect, connection, owns_server, ui_url
 from freehold.stack.programs import programs
 from freehold.stack.state import (

@@ -5,11 +5,10 @@ A password is kept as an argon2 hash, in a file that only its owner may read. Wh
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import Field, ValidationError
 
 from freehold.errors import BadInput, Conflict, NotFound
+from freehold.locks import file_lock
 from freehold.models.base import Model
 from freehold.models.names import Person
 from freehold.models.people import ALLOWED, Act, Role, key_of
@@ -153,14 +153,8 @@ class Accounts:
             raise BadInput(f"{self.path} cannot be read as accounts: {words}.") from error
         return {key_of(account.name): account for account in accounts}
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+    def _locked(self) -> AbstractContextManager[None]:
+        return file_lock(self.path.with_suffix(".lock"))
 
 
 def _forget(kept: dict[str, Account], provider: Provider) -> None:
