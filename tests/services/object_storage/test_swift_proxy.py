@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from eventlet import Timeout
 from swift.common import utils
 from swift.common.error_limiter import ErrorLimiter
+from swift.common.exceptions import ConnectionTimeout
 from swift.common.ring import Ring
 from swift.common.swob import Request
 from swift.common.utils import Timestamp
@@ -99,6 +101,7 @@ def asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AskedFirst:
     """The addresses that are asked first for something of this kind: of three servers, or after a fourth came."""
     monkeypatch.setattr(utils, "HASH_PATH_SUFFIX", b"of the instance")
     monkeypatch.setattr(swift_proxy, "_failed", {})
+    monkeypatch.setattr(swift_proxy, "_silent", set())
     old = tuple(RingDevice(f"10.0.0.{n}", 6201, "d1", zone=n) for n in (1, 2, 3))
     new = (*old, RingDevice("10.0.0.4", 6201, "d1", zone=4))
     generations = (Generation(2, old), Generation(2, new))
@@ -115,7 +118,9 @@ def asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AskedFirst:
             nodes = base.NodeIter.__new__(base.NodeIter)
             begin(nodes, kind, App, ring, partition, None, Request.blank("/"))
             first.add(nodes.primary_nodes[0]["ip"])
-            assert {n["id"] for n in nodes.primary_nodes} == {n["id"] for n in ring.get_part_nodes(partition)}
+            every = ring.get_part_nodes(partition)
+            answering = [n for n in every if (n["ip"], n["port"]) not in swift_proxy._silent]
+            assert {n["id"] for n in nodes.primary_nodes} == {n["id"] for n in answering or every}
         return first
 
     return asked
@@ -157,6 +162,68 @@ def test_who_was_silent_for_long_is_asked_behind_a_newcomer(
     now += swift_proxy.LONG_S
     note(*failed)
     assert asked_first("container", True) == {"10.0.0.1", "10.0.0.3", "10.0.0.4"}
+
+
+class Silence:
+    """Waits in vain for a connection, as a proxy does, and plays what asks for it afterwards."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asks: list[tuple[str, int]] = []
+        self.answers: list[OSError | None] = []
+        watch = SimpleNamespace(spawn_n=lambda _, *where: self.asks.append(where), sleep=lambda _: None)
+        monkeypatch.setattr(swift_proxy, "eventlet", watch)
+        monkeypatch.setattr(swift_proxy, "socket", SimpleNamespace(create_connection=self._connect))
+
+    def _connect(self, where: tuple[str, int], timeout: float) -> Source:
+        if error := self.answers.pop(0):
+            raise error
+        return Source(0)
+
+    def meets(self, ip: str, error: BaseException) -> None:
+        note = swift_proxy.failing(ErrorLimiter.increment)
+        try:
+            raise error
+        except (Exception, Timeout):
+            note(ErrorLimiter(60, 10), {"ip": ip, "port": 6201, "device": "d1"})
+
+    def ends(self, *answers: OSError | None) -> None:
+        self.answers = list(answers)
+        swift_proxy.await_answer(*self.asks.pop())
+        assert not self.answers
+
+
+@pytest.mark.parametrize("kind", ["object", "container"])
+@pytest.mark.parametrize("answer", [None, ConnectionRefusedError()], ids=["accepts", "refuses"])
+def test_a_silent_server_is_asked_for_nothing_until_it_answers(
+    kind: str, answer: OSError | None, asked_first: AskedFirst, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silence = Silence(monkeypatch)
+    others = {"10.0.0.1", "10.0.0.3"}
+    silence.meets("10.0.0.2", ConnectionRefusedError())
+    assert not silence.asks, "it cost nobody time"
+    for _ in range(2):
+        silence.meets("10.0.0.2", ConnectionTimeout(2))
+        assert asked_first(kind, False) == others
+    assert silence.asks == [("10.0.0.2", 6201)], "one question at a time"
+    silence.ends(TimeoutError(), OSError("no route"), answer)
+    assert asked_first("object", False) == {*others, "10.0.0.2"}
+    assert asked_first("container", False) == others, "it may have missed something"
+
+
+def test_a_server_that_stays_silent_is_found_out_anew(monkeypatch: pytest.MonkeyPatch, asked_first: AskedFirst) -> None:
+    """No program asks for ever: a customer waits once more."""
+    silence = Silence(monkeypatch)
+    silence.meets("10.0.0.2", ConnectionTimeout(2))
+    silence.ends(*[TimeoutError()] * (swift_proxy.AWAY_S // swift_proxy.PROBE_S))
+    assert "10.0.0.2" in asked_first("object", False)
+
+
+def test_when_all_are_silent_all_are_asked(monkeypatch: pytest.MonkeyPatch, asked_first: AskedFirst) -> None:
+    """It was rather we who could not hear."""
+    silence = Silence(monkeypatch)
+    for n in (1, 2, 3):
+        silence.meets(f"10.0.0.{n}", ConnectionTimeout(2))
+    assert asked_first("object", False) == {"10.0.0.1", "10.0.0.2", "10.0.0.3"}
 
 
 @pytest.mark.parametrize(("kind", "newest"), [("Container", False), ("Account", False), ("Object", True)])

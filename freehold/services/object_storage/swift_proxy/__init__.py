@@ -9,13 +9,20 @@ last answer, which may come from a server that hears of nothing any more. So lis
 Asked first are servers that had them before the rings changed, as others may wait for their copy yet; and after their
 like those that did not answer lately or had no room, as they may have missed something. Asked last of all are those
 that were silent for longer than a copy takes.
+
+Nobody waits for a server that is gone. Swift itself tries ten times whether it accepts a connection, soon ten times
+again, and each time a customer waits. Here one waits once; then it is asked for nothing until it accepts connections.
 """
 
 import itertools
+import sys
 import time
 from pathlib import Path
 
+import eventlet
+from eventlet.green import socket
 from swift.common.error_limiter import ErrorLimiter
+from swift.common.exceptions import ConnectionTimeout
 from swift.common.http import is_success
 from swift.common.ring import Ring
 from swift.proxy import server
@@ -30,9 +37,13 @@ LONG_S = 60
 """Twice the time between two passes while data moves: what was to be copied is there by then."""
 PAUSE_S = 120
 """Between two failures of a server that is away; Swift itself does not ask it for a minute after some."""
+PROBE_S = 1
+"""Between two questions whether a silent server accepts connections again, and as long for its answer."""
 
 _failed = {}
 """By address, since when a server fails, and when it failed last."""
+_silent = set()
+"""Addresses and ports that accept no connection."""
 _find_source = base.GetOrHeadHandler._find_source
 _node_iter = base.NodeIter.__init__
 _increment, _limit = ErrorLimiter.increment, ErrorLimiter.limit
@@ -57,6 +68,8 @@ def node_iter(rings):
         if server_type.lower() in rings:
             known = {place(node) for node in rings[server_type.lower()].get_part_nodes(partition)}
             nodes.primary_nodes.sort(key=lambda node: (was_long_away(node), place(node) not in known, was_away(node)))
+        answering = [node for node in nodes.primary_nodes if (node["ip"], node["port"]) not in _silent]
+        nodes.primary_nodes[:] = answering or nodes.primary_nodes
 
     return begin
 
@@ -65,11 +78,38 @@ def failing(count):
     """Of Swift's two ways to count a failure of a server: no answer, and no room."""
 
     def note(limiter, node):
-        now, (since, last) = time.monotonic(), _failed.get(node["ip"], (0, -PAUSE_S))
-        _failed[node["ip"]] = since if now - last < PAUSE_S else now, now
+        has_failed(node["ip"])
+        if isinstance(sys.exc_info()[1], ConnectionTimeout):
+            is_silent(node["ip"], node["port"])
         return count(limiter, node)
 
     return note
+
+
+def has_failed(ip):
+    now, (since, last) = time.monotonic(), _failed.get(ip, (0, -PAUSE_S))
+    _failed[ip] = since if now - last < PAUSE_S else now, now
+
+
+def is_silent(ip, port):
+    if (ip, port) not in _silent:
+        _silent.add((ip, port))
+        eventlet.spawn_n(await_answer, ip, port)
+
+
+def await_answer(ip, port):
+    """Ends when it accepts connections or refuses them, which costs nobody time; or for a customer to find out anew."""
+    try:
+        for _ in range(AWAY_S // PROBE_S):
+            eventlet.sleep(PROBE_S)
+            try:
+                return socket.create_connection((ip, port), timeout=PROBE_S).close()
+            except ConnectionRefusedError:
+                return None
+            except OSError:
+                has_failed(ip)
+    finally:
+        _silent.discard((ip, port))
 
 
 def was_away(node):
