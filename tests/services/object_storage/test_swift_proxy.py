@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,11 +98,11 @@ class App:
 
 
 @pytest.fixture
-def asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AskedFirst:
-    """The addresses that are asked first for something of this kind: of three servers, or after a fourth came."""
+def rings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Ring, Ring]:
+    """Of listings, over three servers, and after a fourth came. Nobody has failed yet."""
     monkeypatch.setattr(utils, "HASH_PATH_SUFFIX", b"of the instance")
     monkeypatch.setattr(swift_proxy, "_failed", {})
-    monkeypatch.setattr(swift_proxy, "_silent", set())
+    monkeypatch.setattr(swift_proxy, "_silent", {})
     old = tuple(RingDevice(f"10.0.0.{n}", 6201, "d1", zone=n) for n in (1, 2, 3))
     new = (*old, RingDevice("10.0.0.4", 6201, "d1", zone=4))
     generations = (Generation(2, old), Generation(2, new))
@@ -109,7 +110,13 @@ def asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AskedFirst:
     for folder, ring in ((now, ring_of("a", generations, 6)), (before, ring_of("a", generations[:1], 6))):
         folder.mkdir()
         (folder / "container.ring.gz").write_bytes(ring.ring)
-    three, four = (Ring(str(folder), ring_name="container") for folder in (before, now))
+    return Ring(str(before), ring_name="container"), Ring(str(now), ring_name="container")
+
+
+@pytest.fixture
+def asked_first(rings: tuple[Ring, Ring]) -> AskedFirst:
+    """The addresses that are asked first for something of this kind: of three servers, or after a fourth came."""
+    three, four = rings
     begin = swift_proxy.node_iter({"container": three})
 
     def asked(kind: str, grown: bool) -> set[str]:
@@ -119,7 +126,7 @@ def asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AskedFirst:
             begin(nodes, kind, App, ring, partition, None, Request.blank("/"))
             first.add(nodes.primary_nodes[0]["ip"])
             every = ring.get_part_nodes(partition)
-            answering = [n for n in every if (n["ip"], n["port"]) not in swift_proxy._silent]
+            answering = [n for n in every if n["ip"] not in swift_proxy._silent]
             assert {n["id"] for n in nodes.primary_nodes} == {n["id"] for n in answering or every}
         return first
 
@@ -201,8 +208,8 @@ def test_a_silent_server_is_asked_for_nothing_until_it_answers(
     others = {"10.0.0.1", "10.0.0.3"}
     silence.meets("10.0.0.2", ConnectionRefusedError())
     assert not silence.asks, "it cost nobody time"
-    for _ in range(2):
-        silence.meets("10.0.0.2", ConnectionTimeout(2))
+    for error in (ConnectionTimeout(2), OSError(errno.EHOSTUNREACH, "No route to host")):
+        silence.meets("10.0.0.2", error)
         assert asked_first(kind, False) == others
     assert silence.asks == [("10.0.0.2", 6201)], "one question at a time"
     silence.ends(TimeoutError(), OSError("no route"), answer)
@@ -224,6 +231,37 @@ def test_when_all_are_silent_all_are_asked(monkeypatch: pytest.MonkeyPatch, aske
     for n in (1, 2, 3):
         silence.meets(f"10.0.0.{n}", ConnectionTimeout(2))
     assert asked_first("object", False) == {"10.0.0.1", "10.0.0.2", "10.0.0.3"}
+
+
+def test_who_had_a_listing_before_is_told_what_is_written_while_one_of_its_servers_is_away(
+    rings: tuple[Ring, Ring], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fourth server may have no copy yet, the other no power: then only who had it before knows it.
+
+    Object servers would wait for a silent one at each write.
+    """
+    silence = Silence(monkeypatch)
+    before, now = rings
+
+    def told(partition: int) -> set[str]:
+        info = {"partition": partition, "nodes": now.get_part_nodes(partition)}
+        monkeypatch.setattr(swift_proxy, "_container_info", lambda *_: info)
+        nodes = swift_proxy.container_info(before)(None, "account", "container", None)["nodes"]
+        assert len({node["ip"] for node in nodes}) == len(nodes)
+        return {node["ip"] for node in nodes}
+
+    had, has = ([{n["ip"] for n in ring.get_part_nodes(p)} for p in range(64)] for ring in rings)
+    assert [told(p) for p in range(64)] == has
+    swift_proxy.has_failed("10.0.0.2")
+    assert [told(p) for p in range(64)] == [h | b if "10.0.0.2" in h else h for b, h in zip(had, has, strict=True)]
+    assert {"10.0.0.2", "10.0.0.4"} in has
+    clock = SimpleNamespace(monotonic=lambda: 1000.0)
+    monkeypatch.setattr(swift_proxy, "time", clock)
+    silence.meets("10.0.0.2", ConnectionTimeout(2))
+    assert any("10.0.0.2" in told(p) for p in range(64)), "others may still hear it"
+    clock.monotonic = lambda: 1000.0 + swift_proxy.SURE_S
+    assert all("10.0.0.2" not in told(p) for p in range(64))
+    assert all(told(p) for p in range(64))
 
 
 @pytest.mark.parametrize(("kind", "newest"), [("Container", False), ("Account", False), ("Object", True)])

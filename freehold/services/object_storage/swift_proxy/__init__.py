@@ -8,12 +8,16 @@ A listing is complete: asked for the newest, Swift compares when buckets were ma
 last answer, which may come from a server that hears of nothing any more. So listings are not asked for like that.
 Asked first are servers that had them before the rings changed, as others may wait for their copy yet; and after their
 like those that did not answer lately or had no room, as they may have missed something. Asked last of all are those
-that were silent for longer than a copy takes.
+that were silent for longer than a copy takes. While a listing's server is away, who had it before is told what is
+written, too: it may be the only one left that has it.
 
 Nobody waits for a server that is gone. Swift itself tries ten times whether it accepts a connection, soon ten times
-again, and each time a customer waits. Here one waits once; then it is asked for nothing until it accepts connections.
+again, and has listings told by object servers, which try it at each write; each time a customer waits. Here one waits
+once; then it is asked for nothing, and nobody tells it, until it accepts connections. What it missed the others'
+replicators tell it.
 """
 
+import errno
 import itertools
 import sys
 import time
@@ -37,15 +41,19 @@ LONG_S = 60
 """Twice the time between two passes while data moves: what was to be copied is there by then."""
 PAUSE_S = 120
 """Between two failures of a server that is away; Swift itself does not ask it for a minute after some."""
+UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
+"""What the kernel says of a server that is gone, often sooner than a proxy loses its patience."""
+SURE_S = 10
+"""Silent for so long, a server is so to all proxies: none reads there what nobody tells it."""
 PROBE_S = 1
 """Between two questions whether a silent server accepts connections again, and as long for its answer."""
 
 _failed = {}
 """By address, since when a server fails, and when it failed last."""
-_silent = set()
-"""Addresses and ports that accept no connection."""
+_silent = {}
+"""By address, since when a server accepts no connection."""
 _find_source = base.GetOrHeadHandler._find_source
-_node_iter = base.NodeIter.__init__
+_node_iter, _container_info = base.NodeIter.__init__, base.Controller.container_info
 _increment, _limit = ErrorLimiter.increment, ErrorLimiter.limit
 
 
@@ -68,10 +76,23 @@ def node_iter(rings):
         if server_type.lower() in rings:
             known = {place(node) for node in rings[server_type.lower()].get_part_nodes(partition)}
             nodes.primary_nodes.sort(key=lambda node: (was_long_away(node), place(node) not in known, was_away(node)))
-        answering = [node for node in nodes.primary_nodes if (node["ip"], node["port"]) not in _silent]
-        nodes.primary_nodes[:] = answering or nodes.primary_nodes
+        nodes.primary_nodes[:] = answering(nodes.primary_nodes)
 
     return begin
+
+
+def container_info(before):
+    """How proxies learn whom to tell what is written."""
+
+    def told(controller, account, container, request):
+        info = _container_info(controller, account, container, request)
+        if nodes := info["nodes"]:
+            known = {place(node) for node in nodes}
+            others = [node for node in before.get_part_nodes(info["partition"]) if place(node) not in known]
+            info["nodes"] = answering([*nodes, *others] if any(map(was_away, nodes)) else nodes, SURE_S)
+        return info
+
+    return told
 
 
 def failing(count):
@@ -79,7 +100,8 @@ def failing(count):
 
     def note(limiter, node):
         has_failed(node["ip"])
-        if isinstance(sys.exc_info()[1], ConnectionTimeout):
+        error = sys.exc_info()[1]
+        if isinstance(error, ConnectionTimeout) or getattr(error, "errno", None) in UNREACHABLE:
             is_silent(node["ip"], node["port"])
         return count(limiter, node)
 
@@ -91,9 +113,15 @@ def has_failed(ip):
     _failed[ip] = since if now - last < PAUSE_S else now, now
 
 
+def answering(nodes, patience_s=0):
+    """Without those that were silent for longer; all when none is left, as then it is rather we who hear nothing."""
+    latest = time.monotonic() - patience_s
+    return [node for node in nodes if _silent.get(node["ip"], latest + 1) > latest] or nodes
+
+
 def is_silent(ip, port):
-    if (ip, port) not in _silent:
-        _silent.add((ip, port))
+    if ip not in _silent:
+        _silent[ip] = time.monotonic()
         eventlet.spawn_n(await_answer, ip, port)
 
 
@@ -109,7 +137,7 @@ def await_answer(ip, port):
             except OSError:
                 has_failed(ip)
     finally:
-        _silent.discard((ip, port))
+        del _silent[ip]
 
 
 def was_away(node):
@@ -131,5 +159,7 @@ def app_factory(global_conf, **local_conf):
     # The classes themselves are named in Swift's own methods, so they cannot be replaced by heirs.
     base.GetOrHeadHandler._find_source = find_source
     ErrorLimiter.increment, ErrorLimiter.limit = failing(_increment), failing(_limit)
-    base.NodeIter.__init__ = node_iter({kind: Ring(str(BEFORE), ring_name=kind) for kind in LISTINGS})
+    rings = {kind: Ring(str(BEFORE), ring_name=kind) for kind in LISTINGS}
+    base.NodeIter.__init__ = node_iter(rings)
+    base.Controller.container_info = container_info(rings["container"])
     return server.app_factory(global_conf, **local_conf)
