@@ -212,7 +212,7 @@ def _ref(change: Change, waypoint: Waypoint) -> WaypointRef:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--objects", type=int, default=800)
+    parser.add_argument("--objects", type=int, default=2000)
     parser.add_argument("--object-bytes", type=int, default=1 << 20)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     given = parser.parse_args()
