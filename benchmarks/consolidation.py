@@ -1,7 +1,7 @@
 """A storage server emptied while its customer works: by Freehold's waypoint, and by Swift's own mover at full speed.
 
 Both move the same data over the same rings on the same machines in one run. Freehold's time includes its proof; its
-passes yield to customers, the own mover's do not. Before that every storage server computes for a while, as politely,
+passes yield to customers, the own mover's do not, and read pieces of the size that Swift comes with. Before that every storage server computes for a while, as politely,
 and nothing moves: what customers feel then is what the shared processors do. Boots a lab, so it needs root and the
 computer for itself.
 """
@@ -57,10 +57,14 @@ print(json.dumps({"ok": True}))
 
 OWN_PASS = """
 import json, subprocess
-conf = "/etc/swift/freehold"
-for kind, server in (("account", "account"), ("container", "container"), ("object", "replication")):
+from pathlib import Path
+conf = Path("/etc/swift/freehold")
+plain = [line for line in (conf / "replication-server.conf").read_text().splitlines() if "chunk_size" not in line]
+(conf / "plain.conf").write_text("\\n".join(plain))
+for kind, file in (("account", "account-server"), ("container", "container-server"), ("object", "plain")):
     subprocess.run(["runuser", "-u", "swift", "--", f"/usr/bin/swift-{kind}-replicator",
-                    f"{conf}/{server}-server.conf", "once"], capture_output=True)
+                    f"{conf}/{file}.conf", "once"], capture_output=True)
+(conf / "plain.conf").unlink()
 print(json.dumps({"ok": True}))
 """
 
