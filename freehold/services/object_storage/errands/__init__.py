@@ -42,7 +42,7 @@ def of(stop: Stop) -> tuple[tuple[Errand, ...], ...]:
     moving = [s for s in storage if stop.moves or s.server in outside]
     holding = storage if stop.moves or stop.name == PREPARE else [s for s in storage if s.server in stop.empties]
     groups = (
-        tuple(_move(stop.everybody, server) for server in moving),
+        tuple(_move(stop.everybody, server, empties=server.server in stop.empties) for server in moving),
         (
             *(_hold(stop, server, stops=server.server in outside) for server in holding),
             *(_proxy(stop, server) for server in stop.idle_proxies()),
@@ -61,8 +61,12 @@ def finish_writes(layout: Layout) -> tuple[tuple[Errand, ...], ...]:
     return tuple(ends), tuple(_move(layout, server) for server in layout.with_role(Role.STORAGE))
 
 
-def _move(layout: Layout, server: PlannedServer) -> Errand:
-    given = {"passes": _command(layout, passes(layout.objects(server)), PASS_LIMIT_S), "limit_s": PASS_LIMIT_S}
+def _move(layout: Layout, server: PlannedServer, *, empties: bool = False) -> Errand:
+    given = {
+        "passes": _command(layout, passes(layout.objects(server)), PASS_LIMIT_S),
+        "limit_s": PASS_LIMIT_S,
+        "empties": list(devices(server)) if empties else [],
+    }
     return Errand(server=server.server, script=program("move"), given=given, timeout_s=PASS_LIMIT_S + COUNT_LIMIT_S)
 
 

@@ -1,11 +1,14 @@
 """Run on a storage server: pass on what belongs elsewhere, behind its customers' requests."""
 
 import json
+import math
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+NODE = Path("/srv/node")
 TIMED_OUT = 124
 """How `timeout` ends then."""
 
@@ -13,7 +16,16 @@ TIMED_OUT = 124
 def main() -> None:
     given = json.load(sys.stdin)
     began = time.time()
-    print(json.dumps({"began": began, "failed": run_passes(given)}))
+    failed, before, left = run_passes(given), math.inf, objects(given["empties"])
+    # Swift leaves out a partition into which another server is just sending. Who is to be empty tries again at once, as
+    # long as it helps: that takes less than a round of everybody.
+    while not failed and 0 < left < before:
+        failed, before, left = run_passes(given), left, objects(given["empties"])
+    print(json.dumps({"began": began, "failed": failed}))
+
+
+def objects(devices: list[str]) -> int:
+    return sum(1 for device in devices for _ in (NODE / device / "objects").glob("*/*/*/*"))
 
 
 def run_passes(given: dict[str, Any]) -> list[str]:
