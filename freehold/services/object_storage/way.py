@@ -160,9 +160,16 @@ class _Way:
         self._layout = replace(self._layout, resigned=leaving)
         if old != new:
             self._layout = replace(self._layout, holder=new, partner=old)
-            self._add(MOVE, everybody, closes=old)
+            self._add(MOVE, self._in_turn(old, new, everybody), rolling=True, closes=old)
         elif leaving:
             self._add(RESIGN, leaving)
+
+    def _in_turn(self, old: str, new: str, everybody: Sequence[str]) -> list[str]:
+        """The old holder gives the address up when another is ready to take it, and no third one is: that one would
+        break the connections, as nobody hands it their packets."""
+        others = [server for server in everybody if server not in (old, new)]
+        leaving = [server for server in others if server in self._layout.resigned]
+        return [new, *leaving, old, *(server for server in others if server not in leaving)]
 
     def _change_software(self) -> None:
         """Through the proxies one after the other; a copy of data before it has brought new rings already."""

@@ -173,6 +173,36 @@ def test_the_address_moves_only_when_it_must() -> None:
     assert changed(before, web_servers=3).remembered["holder"] == holder
 
 
+def candidates(stop: Stop) -> dict[str, bool]:
+    """Who may take the address at a stop, and whether it is preferred."""
+    layout = stop.layout
+    servers = [s.server for s in layout.with_role(Role.ENDPOINT) if s.server not in layout.resigned]
+    return {server: server == layout.holder for server in servers}
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["there", "back"])
+@pytest.mark.parametrize("asked", [GROW, SHRINK], ids=["grow", "shrink"])
+def test_no_third_server_takes_the_address_while_it_moves(asked: dict[str, Any], back: bool) -> None:
+    """However much later one of them is configured than another: customers' connections would break there."""
+    before = make_plan(HALL_OF_NINE)
+    if asked is SHRINK:
+        before = changed(before, **GROW)
+    stops = path(before, changed(before, **asked), BLUEPRINT)
+    if back:
+        stops = way_back(before, changed(before, **asked), MOVE, BLUEPRINT)
+    at = names(stops).index(MOVE)
+    now, wanted = candidates(stops[at - 1]), candidates(stops[at])
+    two = {stops[at].closes, stops[at].layout.holder}
+    assert stops[at].rolling and len({*stops[at].configure, *two}) == 3
+    for server in stops[at].configure:
+        now = {name: preferred for name, preferred in now.items() if name != server}
+        now |= {server: wanted[server]} if server in wanted else {}
+        assert {name for name, preferred in now.items() if preferred} <= two
+        if server == stops[at].closes:
+            assert set(now) == {stops[at].layout.holder}, "whoever is quicker takes what the old one gives up"
+        assert any(now.values()), "else any of them takes it"
+
+
 def replaced(before: Plan) -> Plan:
     """By a single other server."""
     other = next(s for s in changed(before, **GROW).servers if "storage" in s.roles)
