@@ -6,6 +6,7 @@ transaction may look before it writes; the keys of the tables would refuse what 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ class Database:
     """An engine and its two kinds of transaction."""
 
     def __init__(self, url: str) -> None:
+        self._turn = threading.Lock()
         self._engine = _engine(url)
         options: dict[str, Any] = {_READING: True}
         if self._engine.dialect.name == "postgresql":
@@ -50,7 +52,8 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """All or nothing, one at a time."""
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+        # In the order of asking: SQLite's own way is to sleep and to try again, with many threads mostly in vain.
+        with self._turn, Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
