@@ -35,9 +35,6 @@ class SimulatedDevices:
         self.hall = hall
         self._lock = threading.RLock()
         self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=30, isolation_level=None)
-        # What a killed worker did stays done. After a power cut nobody asks for it, so nobody waits for the disk.
-        for pragma in ("journal_mode=WAL", "synchronous=OFF"):
-            self._file.execute(f"PRAGMA {pragma}")
         self._file.execute("CREATE TABLE IF NOT EXISTS device (name TEXT PRIMARY KEY, state TEXT NOT NULL)")
         self._file.execute("CREATE TABLE IF NOT EXISTS hands (what TEXT PRIMARY KEY, document TEXT NOT NULL)")
         self._file.execute("CREATE TABLE IF NOT EXISTS count (what TEXT PRIMARY KEY, n INTEGER NOT NULL)")

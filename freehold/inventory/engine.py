@@ -6,7 +6,6 @@ transaction may look before it writes; the keys of the tables would refuse what 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +30,6 @@ class Database:
     """An engine and its two kinds of transaction."""
 
     def __init__(self, url: str) -> None:
-        self._turn = threading.Lock()
         self._engine = _engine(url)
         options: dict[str, Any] = {_READING: True}
         if self._engine.dialect.name == "postgresql":
@@ -52,8 +50,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """All or nothing, one at a time."""
-        # In the order of asking: SQLite's own way is to sleep and to try again, with many threads mostly in vain.
-        with self._turn, Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
