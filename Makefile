@@ -13,7 +13,7 @@ demo: setup                ## from nothing to a verified private S3 endpoint
 	$(VENV)/bin/freehold demo
 
 test: setup-tests check    ## all tests, the lab's included; folders of tests side by side
-	$(VENV)/bin/pytest -n 6
+	$(VENV)/bin/pytest -n 4
 
 check: $(STAMP)            ## format, lint, types
 	$(VENV)/bin/ruff format --check .
