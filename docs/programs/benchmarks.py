@@ -75,9 +75,8 @@ def consolidation(found: Result) -> str:
     wrong = ", ".join(f"{count} {what}" for what, count in found["wrong"].items()) or "nothing wrong"
     return (
         f"{told}\n\nRatio {found['ratio']}, the median of {len(found['ratios'])}; goal {found['goal']}. "
-        f"Customers' p99 in the quiet time before: "
-        f"{found['quiet_p99_ms']:.0f} ms; while every storage server only computed, on the same processors: "
-        f"{found['busy_p99_ms']:.0f} ms. Of {found['requests']:,} requests: {wrong}."
+        f"Customers' p99 in the quiet time before: {found['quiet_p99_ms']:.0f} ms; while every storage server only "
+        f"computed, on the same processors: {found['busy_p99_ms']:.0f} ms. Of {found['requests']:,} requests: {wrong}."
     )
 
 

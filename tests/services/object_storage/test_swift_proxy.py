@@ -252,7 +252,7 @@ def test_who_had_a_listing_before_is_told_what_is_written_while_one_of_its_serve
 
     had, has = ([{n["ip"] for n in ring.get_part_nodes(p)} for p in range(64)] for ring in rings)
     assert [told(p) for p in range(64)] == has
-    swift_proxy.has_failed("10.0.0.2")
+    swift_proxy.note_failure("10.0.0.2")
     assert [told(p) for p in range(64)] == [h | b if "10.0.0.2" in h else h for b, h in zip(had, has, strict=True)]
     assert {"10.0.0.2", "10.0.0.4"} in has
     clock = SimpleNamespace(monotonic=lambda: 1000.0)

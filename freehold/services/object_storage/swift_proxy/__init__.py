@@ -86,10 +86,11 @@ def container_info(before):
 
     def told(controller, account, container, request):
         info = _container_info(controller, account, container, request)
-        if nodes := info["nodes"]:
+        nodes = info["nodes"] or ()
+        if any(map(was_away, nodes)):
             known = {place(node) for node in nodes}
-            others = [node for node in before.get_part_nodes(info["partition"]) if place(node) not in known]
-            info["nodes"] = answering([*nodes, *others] if any(map(was_away, nodes)) else nodes, SURE_S)
+            others = (node for node in before.get_part_nodes(info["partition"]) if place(node) not in known)
+            info["nodes"] = answering([*nodes, *others], SURE_S)
         return info
 
     return told
@@ -99,16 +100,16 @@ def failing(count):
     """Of Swift's two ways to count a failure of a server: no answer, and no room."""
 
     def note(limiter, node):
-        has_failed(node["ip"])
+        note_failure(node["ip"])
         error = sys.exc_info()[1]
         if isinstance(error, ConnectionTimeout) or getattr(error, "errno", None) in UNREACHABLE:
-            is_silent(node["ip"], node["port"])
+            note_silence(node["ip"], node["port"])
         return count(limiter, node)
 
     return note
 
 
-def has_failed(ip):
+def note_failure(ip):
     now, (since, last) = time.monotonic(), _failed.get(ip, (0, -PAUSE_S))
     _failed[ip] = since if now - last < PAUSE_S else now, now
 
@@ -116,10 +117,10 @@ def has_failed(ip):
 def answering(nodes, patience_s=0):
     """Without those that were silent for longer; all when none is left, as then it is rather we who hear nothing."""
     latest = time.monotonic() - patience_s
-    return [node for node in nodes if _silent.get(node["ip"], latest + 1) > latest] or nodes
+    return [node for node in nodes if node["ip"] not in _silent or _silent[node["ip"]] > latest] or nodes
 
 
-def is_silent(ip, port):
+def note_silence(ip, port):
     if ip not in _silent:
         _silent[ip] = time.monotonic()
         eventlet.spawn_n(await_answer, ip, port)
@@ -135,7 +136,7 @@ def await_answer(ip, port):
             except ConnectionRefusedError:
                 return None
             except OSError:
-                has_failed(ip)
+                note_failure(ip)
     finally:
         del _silent[ip]
 
