@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -356,3 +357,15 @@ def test_a_full_database_is_507(site: Site) -> None:
     finally:
         site.machine.sql("DROP TRIGGER full")
     assert site.sql1.put("g", NOW, nasty(5 * CHUNK)).status_code == 201
+
+
+def test_uploads_that_fail_at_once_are_all_answered(site: Site) -> None:
+    site.machine.sql(
+        "CREATE TRIGGER full BEFORE INSERT ON chunks FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114"
+    )
+    try:
+        with ThreadPoolExecutor(16) as uploads:
+            answers = uploads.map(lambda n: site.sql1.put(f"g{n}", NOW, nasty(3 * CHUNK)).status_code, range(320))
+            assert set(answers) == {507}
+    finally:
+        site.machine.sql("DROP TRIGGER full")

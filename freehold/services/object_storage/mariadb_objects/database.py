@@ -66,7 +66,13 @@ class Database:
 
         It is run again when it lost a race against another transaction, so it must have no other effect.
         """
-        return tpool.execute(self._transaction, work, args)
+        try:
+            return tpool.execute(self._transaction, work, args)
+        except (DatabaseUnavailable, DiskFileNoSpace) as error:
+            # Said here and not where it happens: eventlet has patched the locks of log handlers, and of two native
+            # threads that want one at once, one would wait for ever.
+            self.logger.error("%s", error)
+            raise
 
     def _transaction(self, work, args):
         for attempt in range(1, ATTEMPTS + 1):
@@ -82,7 +88,7 @@ class Database:
                 if not isinstance(error, MySQLdb.Error):
                     raise
                 if _code(error) not in LOST_RACES or attempt == ATTEMPTS:
-                    raise self._translated(error) from error
+                    raise _translated(error) from error
             else:
                 self._idle.append(connection)
                 return result
@@ -105,7 +111,7 @@ class Database:
         try:
             connection = MySQLdb.connect(**self._options)
         except MySQLdb.Error as error:
-            raise self._translated(error) from error
+            raise _translated(error) from error
         try:
             with contextlib.closing(connection.cursor()) as cursor, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -120,7 +126,7 @@ class Database:
                     self._prepared = True
         except (MySQLdb.Error, SchemaError) as error:
             _close(connection)
-            raise self._translated(error) from error
+            raise _translated(error) from error
         return connection
 
     def _check_packet(self, cursor):
@@ -133,12 +139,11 @@ class Database:
                 "(twice the chunk for doubled quotes, and some for the statement): raise the one or lower the other"
             )
 
-    def _translated(self, error):
-        if isinstance(error, MySQLdb.Error) and _code(error) in FULL:
-            self.logger.error("MariaDB has no space left: %s", error)
-            return DiskFileNoSpace()
-        self.logger.error("MariaDB failed: %s", error)
-        return DatabaseUnavailable(f"MariaDB failed: {error}")
+
+def _translated(error):
+    if isinstance(error, MySQLdb.Error) and _code(error) in FULL:
+        return DiskFileNoSpace(f"MariaDB has no space left: {error}")
+    return DatabaseUnavailable(f"MariaDB failed: {error}")
 
 
 def _code(error):
