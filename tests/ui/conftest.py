@@ -19,7 +19,7 @@ FAILED = pytest.StashKey[bool]()
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     if chromium() is None and os.environ.get("CI") != "true":
-        pytest.skip("no Chromium: install Debian's package chromium")
+        pytest.skip("no Chromium: install Debian's package chromium-headless-shell")
     async with browsing() as made:
         yield made
 

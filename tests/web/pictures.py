@@ -14,33 +14,29 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from freehold.models.checklist import Checklist
 from freehold.web.pages import Pages
 from freehold.web.sessions import Sessions
 from freehold.web.sheet import render_sheet
+from tests.ui.pages import browsing
 from tests.web.paper import RUN, PaperWork, after_a_swap, checklist, lab_hall
 from tests.web.site import make_sessions, served
 
-CHROMIUM = "/usr/bin/chromium"
 PHONE = {"width": 390, "height": 844}
 
 
 @asynccontextmanager
 async def phone(*, javascript: bool = False) -> AsyncIterator[Page]:
     """A browser window of a phone's size, without JavaScript unless it is asked for."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            context = await browser.new_context(
-                viewport=PHONE, device_scale_factor=2, has_touch=True, is_mobile=True, java_script_enabled=javascript
-            )
-            page = await context.new_page()
-            page.set_default_timeout(15_000)
-            yield page
-        finally:
-            await browser.close()
+    async with browsing() as browser:
+        context = await browser.new_context(
+            viewport=PHONE, device_scale_factor=2, has_touch=True, is_mobile=True, java_script_enabled=javascript
+        )
+        page = await context.new_page()
+        page.set_default_timeout(15_000)
+        yield page
 
 
 def link_of(sessions: Sessions, name: str = "tess") -> str:

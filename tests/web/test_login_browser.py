@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from freehold.web.login import make_app
 from tests.conftest import TemporalServer
-from tests.ui.pages import option
+from tests.ui.pages import a_tab, browsing, chromium, option
 from tests.web.site import PASSWORD, make_sessions, served
 from tests.workflows.rig import running_rig, until_waiting
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium"),
+    pytest.mark.skipif(not chromium(), reason="needs Chromium"),
 ]
 
 
 async def test_people_work_in_the_ui_as_before_under_their_names(temporal: TemporalServer, tmp_path: Path) -> None:
     app = make_app(make_sessions(tmp_path / "site"), temporal.ui)
     client = await temporal.client()
-    async with running_rig(client, tmp_path / "rig") as rig, served(app) as url, async_playwright() as play:
+    async with running_rig(client, tmp_path / "rig") as rig, served(app) as url, browsing() as browser:
         run = await rig.provision("acme-7")
         hash_ = (await until_waiting(run)).plan_hash
-        browser = await play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        try:
-            page = await browser.new_page()
+        async with a_tab(browser, url, rig.parts.settings.task_queue) as ui:
+            page = ui.page
             await _log_in(page, f"{url}/namespaces/default/workflows/{run.id}", "olivia")
             await _signal(page, {"operator": "olivia", "plan_hash": hash_})
             await expect(page.get_by_text("olivia (operator) may not approve, reject or withdraw.")).to_be_visible()
@@ -39,8 +37,6 @@ async def test_people_work_in_the_ui_as_before_under_their_names(temporal: Tempo
             await _log_in(page, f"{url}/namespaces/default/workflows/{run.id}", "amir")
             await _signal(page, {"operator": "amir", "plan_hash": hash_})
             assert (await run.result()).outcome == "active"
-        finally:
-            await browser.close()
         signals = [
             event.workflow_execution_signaled_event_attributes
             async for event in run.fetch_history_events()
@@ -54,7 +50,7 @@ async def _log_in(page: Page, target: str, name: str) -> None:
     await page.get_by_label("Name").fill(name)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()
-    await expect(page.get_by_text("provision-acme-7").first).to_be_visible(timeout=30_000)
+    await expect(page.get_by_text("provision-acme-7").first).to_be_visible()
     assert page.url.startswith(target)
 
 
