@@ -44,7 +44,7 @@ class DataActivities:
         """Refuse to begin while a server is silent: of a change that some lack, others may miss data. Reads only."""
         _, waypoint = self._waypoint(given)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="check") as pool:
-            list(pool.map(self._check_server, (intent.server for intent in waypoint.intents)))
+            list(pool.map(self._check_server, waypoint.servers))
 
     def _check_server(self, server: str) -> None:
         with self._devices.server(self._inventory.access(server)):
@@ -54,11 +54,10 @@ class DataActivities:
     def configure(self, given: WaypointServer) -> ServerResult:
         """Bring one server to what a waypoint wants of it, and read it back."""
         _, waypoint = self._waypoint(given)
-        intent = next((i for i in waypoint.intents if i.server == given.server), None)
-        if intent is None:
+        if given.server not in waypoint.servers:
             raise NotFound(f"waypoint {given.waypoint!r} of {given.instance} wants nothing of {given.server}")
         with self._devices.server(self._inventory.access(given.server)) as server:
-            return server.apply(intent)
+            return server.apply(waypoint.intent(given.server))
 
     @activity.defn
     def settle(self, given: WaypointRef) -> Round:
@@ -158,7 +157,7 @@ def _waypoints(way: Way) -> tuple[Waypoint, ...]:
 def _view(waypoint: Waypoint) -> WaypointView:
     return WaypointView(
         name=waypoint.name,
-        servers=tuple(intent.server for intent in waypoint.intents),
+        servers=waypoint.servers,
         rolling=waypoint.rolling,
         settles=bool(waypoint.errands),
     )

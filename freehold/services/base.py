@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from pydantic import Field
@@ -76,18 +78,30 @@ class Errand(Model):
     timeout_s: int = 3600
 
 
-class Waypoint(Model):
+@dataclass(frozen=True)
+class Waypoint:
     """A state on the way from one plan to the next in which all data is whole and served.
 
-    It is reached when its intents are applied and its errands, repeated in rounds, are judged to be done.
+    It is reached when its intents are applied and its errands, repeated in rounds, are judged to be done. Both are
+    worked out when they are asked for: whoever configures one server needs neither the others nor other waypoints.
     """
 
     name: str
-    intents: tuple[ServerIntent, ...] = ()
-    rolling: bool = Field(default=False, description="one server after the other, in order")
-    errands: tuple[tuple[Errand, ...], ...] = Field(
-        default=(), description="group after group, those of a group together; again in each round until judged done"
-    )
+    servers: tuple[str, ...]
+    intent: Callable[[str], ServerIntent]
+    """What it wants of one of its servers."""
+    make_errands: Callable[[], tuple[tuple[Errand, ...], ...]]
+    rolling: bool = False
+    """Whether its servers are configured one after the other, in order."""
+
+    @property
+    def intents(self) -> tuple[ServerIntent, ...]:
+        return tuple(map(self.intent, self.servers))
+
+    @cached_property
+    def errands(self) -> tuple[tuple[Errand, ...], ...]:
+        """Group after group, those of a group together; again in each round until judged done."""
+        return self.make_errands()
 
 
 class Demand(Model):

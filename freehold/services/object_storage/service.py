@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +113,13 @@ class ObjectStorage:
         return judging.judge(next(stop for stop in stops if stop.name == waypoint.waypoint), answers)
 
     def _waypoint(self, stop: way.Stop) -> Waypoint:
-        layout = stop.layout
-        intents = tuple(intent(name, self._parts(layout, layout.server(name))) for name in stop.configure)
-        return Waypoint(name=stop.name, intents=intents, rolling=stop.rolling, errands=errands.of(stop))
+        return Waypoint(
+            stop.name,
+            stop.configure,
+            lambda name: intent(name, self._parts(stop.layout, stop.layout.server(name))),
+            partial(errands.of, stop),
+            rolling=stop.rolling,
+        )
 
     @staticmethod
     def _parts(layout: Layout, server: PlannedServer) -> list[Part]:
