@@ -130,7 +130,7 @@ class DataCentre:
                         if look(view):
                             return view
                         seen = f"{view.waiting} {[(s.name, s.state.value, s.note) for s in view.steps]}"
-                        await asyncio.sleep(0.05)
+                        await asyncio.sleep(0.1)
                 except (FreeholdError, RPCError, TimeoutError) as error:
                     seen = repr(error)
                     await asyncio.sleep(0.2)
@@ -255,13 +255,13 @@ def ended(command: subprocess.Popen[str], code: int = 0) -> subprocess.Completed
     return done
 
 
-def eventually(look: Callable[[], Any], seconds: float = 30) -> Any:
+def eventually(look: Callable[[], Any], seconds: float = 30, every_s: float = 0.05) -> Any:
     """The first true answer."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := look():
             return found
-        time.sleep(0.05)
+        time.sleep(every_s)
     raise AssertionError(f"still not so after {seconds} s")
 
 
