@@ -34,8 +34,10 @@ def server_command(settings: Settings, temporal: Path) -> tuple[str, ...]:
     # A write-ahead log is three times as fast and survives kills.
     command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"]
     # By default it looks for new tasks 20 times a second, and each step of a procedure is several of them, one after
-    # the other. Far more would take time from many procedures at once, of which one look finds many tasks.
-    command += ["--dynamic-config-value", "history.transferProcessorMaxPollRPS=100"]
+    # the other. Far more would take time from many procedures at once, of which one look finds many tasks. Lists of
+    # procedures keep in step.
+    for queue in ("transfer", "visibility"):
+        command += ["--dynamic-config-value", f"history.{queue}ProcessorMaxPollRPS=100"]
     # Ports that are not given are random.
     command += ["--port", str(settings.temporal_port), "--ui-port", str(settings.temporal_ui_port)]
     command += ["--http-port", str(settings.temporal_http_port)]
