@@ -16,7 +16,7 @@ test: setup-tests          ## format, lint, types, and all tests, the lab's incl
 	$(MAKE) --no-print-directory -j2 check pytest
 
 pytest:                    # folders of tests side by side
-	$(VENV)/bin/pytest -n 5
+	$(VENV)/bin/pytest -n 4
 
 check: $(STAMP)            ## format, lint, types
 	$(VENV)/bin/ruff format --check .
