@@ -66,7 +66,7 @@ class DataActivities:
         The proof that the next step waits for is kept.
         """
         change, waypoint = self._waypoint(given)
-        answers = answers_of(waypoint.errands, self._run)
+        answers = answers_of(waypoint.errands(), self._run)
         found = service(change.after.request.service).judge(change, given, answers)
         if found.done:
             name = f"waypoint/{activity.info().activity_id}"
@@ -159,5 +159,5 @@ def _view(waypoint: Waypoint) -> WaypointView:
         name=waypoint.name,
         servers=waypoint.servers,
         rolling=waypoint.rolling,
-        settles=bool(waypoint.errands),
+        settles=bool(waypoint.errands()),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 from pydantic import Field
@@ -90,18 +89,14 @@ class Waypoint:
     servers: tuple[str, ...]
     intent: Callable[[str], ServerIntent]
     """What it wants of one of its servers."""
-    make_errands: Callable[[], tuple[tuple[Errand, ...], ...]]
+    errands: Callable[[], tuple[tuple[Errand, ...], ...]]
+    """Group after group, those of a group together; again in each round until judged done."""
     rolling: bool = False
     """Whether its servers are configured one after the other, in order."""
 
     @property
     def intents(self) -> tuple[ServerIntent, ...]:
         return tuple(map(self.intent, self.servers))
-
-    @cached_property
-    def errands(self) -> tuple[tuple[Errand, ...], ...]:
-        """Group after group, those of a group together; again in each round until judged done."""
-        return self.make_errands()
 
 
 class Demand(Model):

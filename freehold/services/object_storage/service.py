@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -114,16 +114,17 @@ class ObjectStorage:
 
     def _waypoint(self, stop: way.Stop) -> Waypoint:
         return Waypoint(
-            stop.name,
-            stop.configure,
-            lambda name: intent(name, self._parts(stop.layout, stop.layout.server(name))),
-            partial(errands.of, stop),
+            name=stop.name,
+            servers=stop.configure,
+            intent=lambda name: self._intent(stop.layout, stop.layout.server(name)),
+            errands=lambda: errands.of(stop),
             rolling=stop.rolling,
         )
 
     @staticmethod
-    def _parts(layout: Layout, server: PlannedServer) -> list[Part]:
-        return [part for _, added in _STAGES for part in added(layout, server)]
+    def _intent(layout: Layout, server: PlannedServer) -> ServerIntent:
+        """All that a server needs in this layout: what its last stage wants."""
+        return intent(server.server, [part for _, added in _STAGES for part in added(layout, server)])
 
     def builders(self, plan: Plan) -> Mapping[str, bytes]:
         return {f"{name}.builder": ring.builder for name, ring in self._layout(plan).rings.items()}
@@ -165,7 +166,7 @@ class ObjectStorage:
 
     def frozen(self, plan: Plan) -> tuple[ServerIntent, ...]:
         layout = replace(self._layout(plan), frozen=True)
-        return tuple(intent(s.server, self._parts(layout, s)) for s in layout.with_role(Role.WEB))
+        return tuple(self._intent(layout, s) for s in layout.with_role(Role.WEB))
 
     def finish_writes(self, plan: Plan) -> tuple[tuple[Errand, ...], ...]:
         return errands.finish_writes(self._layout(plan))

@@ -75,7 +75,7 @@ class Mover:
                 list(pool.map(self.configure, waypoint.intents))
         configured = time.monotonic()
         found = None
-        for number in range(ROUNDS if waypoint.errands else 0):
+        for number in range(ROUNDS if waypoint.errands() else 0):
             found = self.bench.service.judge(change, ref, self.answers(waypoint))
             print(f"{waypoint.name}: round {number + 1}: {found.words}", flush=True)
             if found.done:
@@ -93,7 +93,7 @@ class Mover:
             with self.bench.session(errand.server) as server:
                 return errand.server, server.run(errand.script, errand.given, errand.timeout_s)
 
-        return answers_of(waypoint.errands, run)
+        return answers_of(waypoint.errands(), run)
 
     def changed(self, **asked: Any) -> Change:
         change = self.wanted(**asked)

@@ -38,7 +38,7 @@ def test_nothing_is_asked_of_the_dead_and_of_every_partition_a_living_replica_st
     stops = path(GROWN, after, BLUEPRINT)
     for waypoint in STORAGE.path(GROWN, after):
         assert dead not in {i.server for i in waypoint.intents} | {
-            e.server for group in waypoint.errands for e in group
+            e.server for group in waypoint.errands() for e in group
         }
     start = Layout.of(GROWN, BLUEPRINT)
     own = start.keys(start.server(dead)) if dead in holders(Role.STORAGE) else set()
