@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from playwright.async_api import Browser, FrameLocator, Locator, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, FrameLocator, Locator, Page, Route, async_playwright, expect
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
@@ -47,13 +47,20 @@ async def a_tab(
     browser: Browser, address: str, task_queue: str, width: int = 1400, height: int = 1000
 ) -> AsyncIterator[WebUi]:
     """The Web UI in a tab of its own. Where it shows its page of errors it is refreshed, as that page says."""
-    context = await browser.new_context(viewport={"width": width, "height": height})
-    try:
-        await context.route("**/*", _fetch)
+    async with a_context(browser, viewport={"width": width, "height": height}) as context:
         page = await context.new_page()
         refresh = page.get_by_role("button", name="Try a refresh")
         await page.add_locator_handler(refresh, lambda _: page.reload(), no_wait_after=True)
         yield WebUi(page, address, task_queue)
+
+
+@asynccontextmanager
+async def a_context(browser: Browser, **options: Any) -> AsyncIterator[BrowserContext]:
+    """Tabs that share cookies and nothing with others."""
+    context = await browser.new_context(**options)
+    try:
+        await context.route("**/*", _fetch)
+        yield context
     finally:
         await context.unroute_all(behavior="ignoreErrors")
         await context.close()

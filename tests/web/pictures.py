@@ -20,7 +20,7 @@ from freehold.models.checklist import Checklist
 from freehold.web.pages import Pages
 from freehold.web.sessions import Sessions
 from freehold.web.sheet import render_sheet
-from tests.ui.pages import browsing
+from tests.ui.pages import a_context, browsing
 from tests.web.paper import RUN, PaperWork, after_a_swap, checklist, lab_hall
 from tests.web.site import make_sessions, served
 
@@ -30,10 +30,8 @@ PHONE = {"width": 390, "height": 844}
 @asynccontextmanager
 async def phone(*, javascript: bool = False) -> AsyncIterator[Page]:
     """A browser window of a phone's size, without JavaScript unless it is asked for."""
-    async with browsing() as browser:
-        context = await browser.new_context(
-            viewport=PHONE, device_scale_factor=2, has_touch=True, is_mobile=True, java_script_enabled=javascript
-        )
+    size = {"viewport": PHONE, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+    async with browsing() as browser, a_context(browser, **size, java_script_enabled=javascript) as context:
         page = await context.new_page()
         page.set_default_timeout(15_000)
         yield page

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -30,6 +31,18 @@ def slow_reader(site: Site, name: str) -> tuple[httpx.Response, Iterator[bytes]]
     pieces = response.iter_raw(CHUNK)
     next(pieces)
     return response, pieces
+
+
+@contextmanager
+def full(site: Site) -> Iterator[None]:
+    """Inside, a trigger says what a full disk would."""
+    site.machine.sql(
+        "CREATE TRIGGER full BEFORE INSERT ON chunks FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114"
+    )
+    try:
+        yield
+    finally:
+        site.machine.sql("DROP TRIGGER full")
 
 
 class Upload:
@@ -350,25 +363,13 @@ print("same")
 
 def test_a_full_database_is_507(site: Site) -> None:
     site.sql1.put("f", NOW, b"x")
-    # A trigger says what a full disk would.
-    site.machine.sql(
-        "CREATE TRIGGER full BEFORE INSERT ON chunks FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114"
-    )
-    try:
+    with full(site):
         assert site.sql1.put("g", NOW, b"small").status_code == 507
         assert site.sql1.put("g", NOW, nasty(5 * CHUNK)).status_code == 507
-    finally:
-        site.machine.sql("DROP TRIGGER full")
     assert site.sql1.put("g", NOW, nasty(5 * CHUNK)).status_code == 201
 
 
 def test_uploads_that_fail_at_once_are_all_answered(site: Site) -> None:
-    site.machine.sql(
-        "CREATE TRIGGER full BEFORE INSERT ON chunks FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114"
-    )
-    try:
-        with ThreadPoolExecutor(16) as uploads:
-            answers = uploads.map(lambda n: site.sql1.put(f"g{n}", NOW, nasty(3 * CHUNK)).status_code, range(320))
-            assert set(answers) == {507}
-    finally:
-        site.machine.sql("DROP TRIGGER full")
+    with full(site), ThreadPoolExecutor(16) as uploads:
+        answers = uploads.map(lambda n: site.sql1.put(f"g{n}", NOW, nasty(3 * CHUNK)).status_code, range(320))
+        assert set(answers) == {507}
