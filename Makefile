@@ -7,15 +7,12 @@ LOCKS := requirements/uv.txt requirements/freehold.txt
 # Commands and workers start in a third of the time from byte code that is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test pytest check setup setup-tests packages sweep life life-faults lock clean
+.PHONY: demo test check setup setup-tests packages sweep life life-faults lock clean
 
 demo: setup                ## from nothing to a verified private S3 endpoint
 	$(VENV)/bin/freehold demo
 
-test: setup-tests          ## format, lint, types, and all tests, the lab's included
-	$(MAKE) --no-print-directory -j2 check pytest
-
-pytest:                    # folders of tests side by side
+test: setup-tests check    ## all tests, the lab's included; folders of tests side by side
 	$(VENV)/bin/pytest -n 4
 
 check: $(STAMP)            ## format, lint, types
