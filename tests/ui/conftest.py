@@ -1,4 +1,4 @@
-"""A Chromium for the session, and for each test a tab, a rig with its worker, and the completed examples."""
+"""A Chromium with a tab for the session, and for each test a rig with its worker, and the completed examples."""
 
 from __future__ import annotations
 
@@ -30,14 +30,20 @@ async def rig(temporal: TemporalServer, tmp_path: Path) -> AsyncIterator[Rig]:
         yield made
 
 
-@pytest.fixture
-async def ui(
-    browser: Browser, temporal: TemporalServer, rig: Rig, request: pytest.FixtureRequest
-) -> AsyncIterator[WebUi]:
-    async with a_tab(browser, temporal.ui, rig.parts.settings.task_queue) as made:
+@pytest.fixture(scope="session")
+async def tab(browser: Browser, temporal: TemporalServer) -> AsyncIterator[WebUi]:
+    """To load the UI takes longer than all that a test does with it."""
+    async with a_tab(browser, temporal.ui) as made:
         yield made
-        if request.node.stash.get(FAILED, False):
-            print(f"The page at {made.page.url} says:\n{await made.page.locator('body').inner_text()}")
+
+
+@pytest.fixture
+async def ui(tab: WebUi, rig: Rig, request: pytest.FixtureRequest) -> AsyncIterator[WebUi]:
+    tab.task_queue = rig.parts.settings.task_queue
+    yield tab
+    if request.node.stash.get(FAILED, False):
+        print(f"The page at {tab.page.url} says:\n{await tab.page.locator('body').inner_text()}")
+        tab.forget()
 
 
 @pytest.hookimpl(wrapper=True)

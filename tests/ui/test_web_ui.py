@@ -57,43 +57,38 @@ async def test_a_signal_from_the_dialog_approves(rig: Rig, ui: WebUi) -> None:
     assert (await handle.result()).outcome == "active"
 
 
-@pytest.mark.parametrize(
-    ("name", "message", "sentence"),
-    [
-        (
-            "approve",
-            {"operator": "olivia"},
-            "operator: olivia asked for this and cannot approve it; somebody else must",
-        ),
-        ("approve", {"operator": "amir", "plan_hash": "0"}, "plan_hash '0' is not the current plan"),
-        ("approve", {"operator": "YOUR NAME"}, "operator: put your own name in the place of YOUR NAME"),
-        ("approve", {}, "operator is missing"),
-        ("approve", ["amir"], "the input must be one JSON object (given: ['amir'])"),
-        ("retry", {"operator": "amir"}, "retry is not what this run waits for now"),
-    ],
-    ids=["who asked", "another plan", "placeholder", "nobody", "a list", "not now"],
-)
-async def test_a_refused_update_says_why_in_its_dialog(
-    rig: Rig, ui: WebUi, name: str, message: object, sentence: str
-) -> None:
+REFUSED: list[tuple[str, object, str]] = [
+    ("approve", {"operator": "olivia"}, "operator: olivia asked for this and cannot approve it; somebody else must"),
+    ("approve", {"operator": "amir", "plan_hash": "0"}, "plan_hash '0' is not the current plan"),
+    ("approve", {"operator": "YOUR NAME"}, "operator: put your own name in the place of YOUR NAME"),
+    ("approve", {}, "operator is missing"),
+    ("approve", ["amir"], "the input must be one JSON object (given: ['amir'])"),
+    ("retry", {"operator": "amir"}, "retry is not what this run waits for now"),
+]
+
+
+async def test_a_refused_update_says_why_in_its_dialog(rig: Rig, ui: WebUi) -> None:
     handle = await rig.provision()
     await until_waiting(handle)
     await ui.open_run(handle.id)
-    await ui.send("Update", name, message)
-    dialog = ui.page.get_by_role("dialog")
-    await expect(dialog.get_by_role("alert")).to_contain_text(sentence)
-    assert "Traceback" not in (shown := await dialog.inner_text()) and ".py" not in shown
-    assert (await until_waiting(handle)).waiting
+    for name, message, sentence in REFUSED:
+        await ui.send("Update", name, message)
+        dialog = ui.page.get_by_role("dialog")
+        await expect(dialog.get_by_role("alert")).to_contain_text(sentence)
+        assert "Traceback" not in (shown := await dialog.inner_text()) and ".py" not in shown
+        assert (await until_waiting(handle)).waiting
+        await ui.close_dialog()
 
 
 async def test_dialogs_describe_what_can_be_said(rig: Rig, ui: WebUi) -> None:
     handle = await rig.provision()
     await until_waiting(handle)
+    await ui.open_run(handle.id)
     for how in ("Update", "Signal"):
-        await ui.open_run(handle.id)
         await ui.open_dialog(how)
         for name, words in (("approve", "Yes to the plan"), ("reject", "No to the plan"), ("abort", "undo")):
             await expect(ui.option(name)).to_contain_text(words)
+        await ui.close_dialog()
 
 
 async def test_the_list_is_filtered_by_customer_and_by_whom_it_waits_for(rig: Rig, ui: WebUi) -> None:
