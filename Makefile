@@ -7,18 +7,25 @@ LOCKS := requirements/uv.txt requirements/freehold.txt
 # Commands and workers start in a third of the time from byte code that is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check setup setup-tests packages sweep life life-faults lock clean
+.PHONY: demo test check types collection setup setup-tests packages sweep life life-faults lock clean
 
 demo: setup                ## from nothing to a verified private S3 endpoint
 	$(VENV)/bin/freehold demo
 
 test: setup-tests check    ## all tests, the lab's included; folders of tests side by side
-	$(VENV)/bin/pytest -n 4
+	$(VENV)/bin/pytest -n 5
 
-check: $(STAMP)            ## format, lint, types
+check: $(STAMP)            ## format, lint, types, and whether all tests can be read
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
+	$(MAKE) --no-print-directory -j 2 types collection
+
+types:
 	$(VENV)/bin/mypy
+
+# In a fresh environment this also makes the byte code, once instead of in each of the processes.
+collection:
+	$(VENV)/bin/pytest --collect-only -q > $(VENV)/collection.txt || { tail -n 40 $(VENV)/collection.txt; exit 1; }
 
 setup: packages $(STAMP)   ## everything that the demo needs and this computer lacks
 	scripts/fetch-programs

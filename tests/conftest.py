@@ -143,7 +143,7 @@ LABS = (
 
 
 class LabsFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """With `-n`, half of the processes begin with the labs, which wait more than they compute; the others do the rest.
+    """With `-n`, most processes begin with the labs, which wait more than they compute; the others do the rest.
 
     Tests of a folder with a lab share it and stay in one process; others share no more than their file does. Who has
     nothing else left helps out.
@@ -155,7 +155,7 @@ class LabsFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no type
         return folder if folder in LABS else file
 
     def _assign_work_unit(self, node: Any) -> None:
-        labs = node in self.nodes[: len(self.nodes) // 2]
+        labs = node in self.nodes[: (len(self.nodes) + 1) // 2]
         fitting = [scope for scope in self.workqueue if (scope in LABS) is labs] or list(self.workqueue)
         chosen = min(fitting, key=LABS.index) if fitting[0] in LABS else fitting[0]
         self.workqueue.move_to_end(chosen, last=False)
