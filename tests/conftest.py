@@ -140,6 +140,14 @@ LABS = (
     "tests/devices/switches",
 )
 """Folders whose tests boot machines, the longest first."""
+LONE = (
+    "tests/stack/test_missed_starts.py",
+    "tests/workflows/test_forgotten.py",
+    "tests/web/test_login_browser.py",
+    "tests/ui/test_scaling_ui.py",
+    "tests/workflows/test_three_weeks.py",
+)
+"""Files whose one test takes long. Others begin with the file that has most tests, so these would come last."""
 
 
 class LabsFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -157,7 +165,8 @@ class LabsFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no type
     def _assign_work_unit(self, node: Any) -> None:
         labs = node in self.nodes[: (len(self.nodes) + 1) // 2]
         fitting = [scope for scope in self.workqueue if (scope in LABS) is labs] or list(self.workqueue)
-        chosen = min(fitting, key=LABS.index) if fitting[0] in LABS else fitting[0]
+        first = [scope for scope in (*LABS, *LONE) if scope in fitting]
+        chosen = [*first, *fitting][0]
         self.workqueue.move_to_end(chosen, last=False)
         super()._assign_work_unit(node)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from .memory import Memory
 from .tools import Refused, must, run
-from .units import enabled_units
+from .units import unit_files
 
 APT_TIMEOUT_S = 900
 _APT = ("apt-get", "-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120")
@@ -28,7 +28,7 @@ def installed() -> dict[str, str]:
 def install(memory: Memory, names: list[str]) -> None:
     """Install packages without starting or enabling anything: that is decided unit by unit."""
     new = _would_install(names)
-    before = enabled_units()
+    before = unit_files("enabled")
     for name in new:
         memory.note("packages", name, "absent")
     try:
@@ -41,7 +41,7 @@ def install(memory: Memory, names: list[str]) -> None:
         )
     finally:
         allow_starts(memory)
-    if added := sorted(set(enabled_units()) - set(before)):
+    if added := sorted(set(unit_files("enabled")) - set(before)):
         must("systemctl", "disable", *added, settings=_QUIET)
 
 

@@ -14,6 +14,7 @@ from .accounts import describe_user, installed
 from .disks import LAB_FACTS, disk_names, signatures, size_of
 from .files import describe
 from .tools import Refused, mounts, must, run
+from .units import unit_files
 
 # What changes by itself, or with every login, or with every package that comes and goes.
 IGNORED = {
@@ -45,7 +46,7 @@ def facts() -> dict[str, Any]:
 def snapshot() -> dict[str, Any]:
     return {
         "files": dict(sorted(_files_below("/etc"))),
-        "enabled_units": _unit_files(),
+        "enabled_units": sorted(map(" ".join, unit_files("enabled", "enabled-runtime", "masked").items())),
         "running_units": _running(),
         "users": sorted(_users()),
         "packages": sorted(f"{name} {version}" for name, version in installed().items()),
@@ -105,11 +106,6 @@ def _files_below(root: str) -> list[tuple[str, str]]:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _unit_files() -> list[str]:
-    listed = must("systemctl", "list-unit-files", "--no-legend", "--plain", "--state=enabled,enabled-runtime,masked")
-    return sorted(" ".join(line.split()[:2]) for line in listed.splitlines() if line.strip())
 
 
 def _running() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from .memory import Memory
@@ -11,6 +12,11 @@ from .tools import Refused, last_lines, must, run, words
 
 READY_S = 60
 START_S = 300
+_LOCAL_UNITS = (
+    *("/etc/systemd/system", "/usr/local/lib/systemd/system", "/run/systemd/system"),
+    *(f"/run/systemd/generator{when}" for when in ("", ".early", ".late")),
+)
+_PACKAGED_UNITS = Path("/usr/lib/systemd/system")
 _NATIVE = {"SYSTEMCTL_SKIP_SYSV": "1"}  # else enabling rewrites links below /etc/rc?.d that undo cannot restore
 _SHOWN = "LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainExitTimestampMonotonic,NeedDaemonReload"
 
@@ -28,9 +34,20 @@ def describe_unit(name: str) -> dict[str, Any]:
     }
 
 
-def enabled_units() -> list[str]:
-    listed = run("systemctl", "list-unit-files", "--no-legend", "--plain", "--state=enabled").out
-    return [line.split()[0] for line in listed.splitlines() if line.strip()]
+def unit_files(*states: str) -> dict[str, str]:
+    """Units whose files are in these states, which links and the local folders bring about: enabled, masked.
+
+    systemd is asked of what these name: to work out the state of all units keeps it busy for 0.2 s.
+    """
+    entries = [entry for folder in _LOCAL_UNITS for entry in Path(folder).rglob("*")]
+    entries += [entry for entry in _PACKAGED_UNITS.iterdir() if entry.is_symlink()]
+    names = {entry.name for entry in entries} | {entry.readlink().name for entry in entries if entry.is_symlink()}
+    patterns = sorted(name.replace("\\", "\\\\") for name in names)
+    done = run("systemctl", "list-unit-files", "--no-legend", "--plain", f"--state={','.join(states)}", *patterns)
+    if done.err.strip():  # it ends with 1, in silence, when there is none
+        raise Refused(f"systemctl list-unit-files: {done.words}")
+    rows = [line.split() for line in done.out.splitlines() if line.strip()]
+    return {name: state for name, state, *_ in rows}
 
 
 def daemon_reload(memory: Memory) -> None:
