@@ -117,7 +117,9 @@ class DataCentre:
 
     # -- looking ---------------------------------------------------------------------------------------
 
-    def until(self, run: str, look: Callable[[ProcedureView], bool], seconds: float = IN_TIME_S) -> ProcedureView:
+    def until(
+        self, run: str, look: Callable[[ProcedureView], bool], seconds: float = IN_TIME_S, every_s: float = 0.2
+    ) -> ProcedureView:
         """The first view of a run that is as wanted. Outlives kills of the worker and of Temporal."""
 
         async def watch() -> ProcedureView:
@@ -130,10 +132,10 @@ class DataCentre:
                         if look(view):
                             return view
                         seen = f"{view.waiting} {[(s.name, s.state.value, s.note) for s in view.steps]}"
-                        await asyncio.sleep(0.1)
+                        await asyncio.sleep(every_s)
                 except (FreeholdError, RPCError, TimeoutError) as error:
                     seen = repr(error)
-                    await asyncio.sleep(0.2)
+                    await asyncio.sleep(every_s)
             raise AssertionError(f"{run} is not so after {seconds} s: {seen}")
 
         return asyncio.run(watch())

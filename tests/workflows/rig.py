@@ -165,6 +165,8 @@ async def running_rig(
     assert isinstance(parts.devices, SimulatedDevices)
     rig = Rig(client, parts, parts.devices, hall)
     made: Worker = make_worker(client, parts, **(worker or {}))
+    # Many tests share few processors: a workflow may wait for one longer than the SDK needs to call it a deadlock.
+    made._workflow_worker._deadlock_timeout_seconds = 20
     try:
         async with made:
             yield rig
