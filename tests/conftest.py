@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -84,13 +85,16 @@ def running_temporal(home: Path) -> Iterator[TemporalServer]:
     home.mkdir(parents=True, exist_ok=True)
     command = server.server_command(settings, find_temporal(settings, print))
     log = settings.home / "temporal.log"
-    with log.open("wb") as output, running(command, output) as process:
+    # Asked to end it would wait ten seconds for clients that wait for it.
+    with log.open("wb") as output, running(command, output, ends_with=signal.SIGKILL) as process:
         asyncio.run(_prepare(settings, process, log))
         yield TemporalServer(settings, process.pid)
 
 
 @contextmanager
-def running(command: Sequence[str], output: int | IO[bytes] = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str], output: int | IO[bytes] = subprocess.DEVNULL, ends_with: signal.Signals = signal.SIGTERM
+) -> Iterator[subprocess.Popen[bytes]]:
     """A program that dies with this context, and with this process, however that ends."""
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "--", *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output
@@ -98,7 +102,7 @@ def running(command: Sequence[str], output: int | IO[bytes] = subprocess.DEVNULL
     try:
         yield process
     finally:
-        process.terminate()
+        process.send_signal(ends_with)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
@@ -141,13 +145,15 @@ LABS = (
 )
 """Folders whose tests boot machines, the longest first."""
 LONE = (
+    "tests/workflows/test_leaving.py",
+    "tests/workflows/test_watch.py",
     "tests/stack/test_missed_starts.py",
     "tests/workflows/test_forgotten.py",
     "tests/web/test_login_browser.py",
     "tests/ui/test_scaling_ui.py",
     "tests/workflows/test_three_weeks.py",
 )
-"""Files whose one test takes long. Others begin with the file that has most tests, so these would come last."""
+"""Files of few tests that take long. Others begin with the file that has most tests, so these would come last."""
 
 
 class LabsFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
