@@ -21,7 +21,7 @@ check: $(STAMP)            ## format, lint, types, and whether all tests can be 
 	$(MAKE) --no-print-directory -j 2 types collection
 
 types:
-	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy -n 2
 
 # In a fresh environment this also makes the byte code, once instead of in each of the processes.
 collection:

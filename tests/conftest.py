@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -27,6 +28,12 @@ from freehold.stack.ports import free_ports
 
 # Temporal and Prometheus collect garbage less often: there is more memory than time.
 os.environ.setdefault("GOGC", "400")
+gc.disable()  # until all tests are read, of which nothing is garbage
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @dataclass(frozen=True)

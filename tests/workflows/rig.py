@@ -118,7 +118,7 @@ async def until_waiting(
             if seen.waiting is not None and seen.waiting.kind == kind:
                 return seen
             assert not seen.outcome, f"it ended as {seen.outcome} instead of waiting for {kind}"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
 
 def make_parts(home: Path, hall: Hall, settings: Settings) -> Parts:
