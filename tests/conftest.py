@@ -28,7 +28,10 @@ from freehold.stack.ports import free_ports
 
 # Temporal and Prometheus collect garbage less often: there is more memory than time.
 os.environ.setdefault("GOGC", "400")
-gc.disable()  # until all tests are read, of which nothing is garbage
+
+
+def pytest_collection() -> None:
+    gc.disable()  # nothing of what is read now is garbage
 
 
 def pytest_collection_finish() -> None:
@@ -178,8 +181,7 @@ class LabsFirst(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no type
     def _assign_work_unit(self, node: Any) -> None:
         labs = node in self.nodes[: (len(self.nodes) + 1) // 2]
         fitting = [scope for scope in self.workqueue if (scope in LABS) is labs] or list(self.workqueue)
-        first = [scope for scope in (*LABS, *LONE) if scope in fitting]
-        chosen = [*first, *fitting][0]
+        chosen = next(scope for scope in (*LABS, *LONE, *fitting) if scope in fitting)
         self.workqueue.move_to_end(chosen, last=False)
         super()._assign_work_unit(node)
 

@@ -101,19 +101,17 @@ class WebUi:
     async def open(self, url: str, shows: Locator) -> None:
         """A page of the UI, as soon as it shows this. One answer of the server that fails leaves a page half empty."""
 
-        before, self._shows = self._shows, ""
-
-        async def opened() -> bool:
-            nonlocal before
-            # A page of the same kind would keep what it knows, for one an open dialog.
-            follow, before = before not in ("", _kind(url)), ""
-            await (self._follow(url) if follow else self.page.goto(url))
+        async def opened(go: Callable[[str], Awaitable[Any]]) -> bool:
+            await go(url)
             with suppress(AssertionError):
                 await expect(shows.first).to_be_visible(timeout=PATIENCE_MS / 4)
             return await shows.first.is_visible()
 
-        await until(opened)
-        self._shows = _kind(url)
+        kind, shown, self._shows = _kind(url), self._shows, ""
+        # A page of the same kind would keep what it knows, for one an open dialog.
+        if shown in ("", kind) or not await opened(self._follow):
+            await until(partial(opened, self.page.goto))
+        self._shows = kind
 
     async def _follow(self, url: str) -> None:
         """As a link of the UI, which loads none of its 180 programs again."""

@@ -41,7 +41,7 @@ def install(memory: Memory, names: list[str]) -> None:
         )
     finally:
         allow_starts(memory)
-    if added := sorted(set(unit_files("enabled")) - set(before)):
+    if added := sorted(unit_files("enabled").keys() - before.keys()):
         must("systemctl", "disable", *added, settings=_QUIET)
 
 

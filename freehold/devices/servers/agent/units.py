@@ -44,7 +44,7 @@ def unit_files(*states: str) -> dict[str, str]:
     names = {entry.name for entry in entries} | {entry.readlink().name for entry in entries if entry.is_symlink()}
     patterns = sorted(name.replace("\\", "\\\\") for name in names)
     done = run("systemctl", "list-unit-files", "--no-legend", "--plain", f"--state={','.join(states)}", *patterns)
-    if done.err.strip():  # it ends with 1, in silence, when there is none
+    if done.code and done.err.strip():  # when there is none it ends with 1, too, but in silence
         raise Refused(f"systemctl list-unit-files: {done.words}")
     rows = [line.split() for line in done.out.splitlines() if line.strip()]
     return {name: state for name, state, *_ in rows}
